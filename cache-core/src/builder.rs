@@ -1,0 +1,114 @@
+//! How a cache is set up.
+
+use std::collections::HashMap;
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::context;
+use crate::engine::{Engine, Settings};
+use crate::life::{Life, Span};
+
+/// Sets up a [`Cache`]; from [`Cache::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct CacheBuilder {
+    clock: Clock,
+    settings: Settings,
+}
+
+impl CacheBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: Clock::system(),
+            settings: Settings {
+                max_bytes: 64 << 20,
+                default_life: Life::WEEK,
+                profiles: HashMap::new(),
+                namespace: "revalidate".into(),
+                version: "".into(),
+                wait_limit: std::time::Duration::from_secs(30),
+                max_concurrent_loads: 1024,
+            },
+        }
+    }
+
+    /// The most bytes that the cache keeps: values, keys, tags and its own bookkeeping (default:
+    /// 64 MiB). What is used least is given up for what comes new.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_bytes = bytes;
+        self
+    }
+
+    /// Where it reads the time (default: [`Clock::system`]).
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The lifetime of what names none (default: one week, as on Wix). It is a most: what is inside
+    /// a value and ends sooner ends it sooner.
+    ///
+    /// # Panics
+    ///
+    /// On text that is no lifetime.
+    #[track_caller]
+    pub fn default_life(mut self, life: impl Into<Life>) -> Self {
+        self.settings.default_life = life.into();
+        self
+    }
+
+    /// Registers a lifetime by name, for `#[web_method(cache(life = "name"))]`; it goes before a
+    /// built-in profile of the same name.
+    ///
+    /// # Panics
+    ///
+    /// On text that is no lifetime.
+    #[track_caller]
+    pub fn profile(mut self, name: impl Into<String>, life: impl Into<Life>) -> Self {
+        self.settings.profiles.insert(name.into(), life.into());
+        self
+    }
+
+    /// What the cache is called in `Cache-Status` headers, metrics and explanations (default:
+    /// `revalidate`).
+    pub fn namespace(mut self, name: impl AsRef<str>) -> Self {
+        self.settings.namespace = name.as_ref().into();
+        self
+    }
+
+    /// The version of what is cached, shown with the namespace (default: none).
+    pub fn version(mut self, version: impl AsRef<str>) -> Self {
+        self.settings.version = version.as_ref().into();
+        self
+    }
+
+    /// The most loads that run at once (default: 1,024; at least 1). Others wait for their turn in
+    /// order, for the [wait limit](Self::wait_limit) at most. A load inside a load needs no turn of its own.
+    pub fn max_concurrent_loads(mut self, loads: usize) -> Self {
+        self.settings.max_concurrent_loads = loads;
+        self
+    }
+
+    /// How long a caller waits for a load that another began, before it loads for itself (default: 30 s).
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
+    #[track_caller]
+    pub fn wait_limit(mut self, limit: impl Into<Span>) -> Self {
+        self.settings.wait_limit = limit.into().into();
+        self
+    }
+
+    /// Builds the cache. It is used where it is [installed](Cache::install), [entered](Cache::enter),
+    /// given to a layer, or called by its own methods.
+    #[must_use]
+    pub fn build(self) -> Cache {
+        context::note_built();
+        self.build_quietly()
+    }
+
+    pub(crate) fn build_quietly(self) -> Cache {
+        Cache::over(Engine::new(self.clock, self.settings))
+    }
+}

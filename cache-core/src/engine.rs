@@ -1,0 +1,239 @@
+//! The engine: one per cache, shared by all its copies and scopes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::clock::{Clock, nanos};
+use crate::entry::{Entry, Times};
+use crate::flight::Flights;
+use crate::key::{Key, Space};
+use crate::ledger::Ledger;
+use crate::life::Life;
+use crate::marks::{Kind, TagRecord};
+use crate::reason::NotStorable;
+use crate::record::Recorded;
+use crate::stats::{Counters, Stats};
+use crate::store::Store;
+use crate::sweep::Sweeper;
+use crate::tag::TagName;
+use crate::trace::Trace;
+use crate::waits::Waits;
+
+#[cfg(not(revalidate_shuttle))]
+pub(crate) type LocalStore = crate::store::MokaStore;
+#[cfg(revalidate_shuttle)]
+pub(crate) type LocalStore = crate::store::PlainStore;
+
+/// What an entry takes beside its value, its key and its tags: its own fields, and the maps'.
+const ENTRY_OVERHEAD: usize = 200;
+/// What a tag takes that only one entry has.
+const TAG_OVERHEAD: usize = 160;
+
+/// What the builder decided.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) max_bytes: u64,
+    pub(crate) default_life: Life,
+    pub(crate) profiles: HashMap<String, Life>,
+    pub(crate) namespace: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) wait_limit: Duration,
+    pub(crate) max_concurrent_loads: usize,
+}
+
+pub(crate) struct Engine {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) store: LocalStore,
+    pub(crate) flights: Flights,
+    pub(crate) waits: Arc<Waits>,
+    pub(crate) clock: Clock,
+    pub(crate) trace: Arc<Trace>,
+    pub(crate) counters: Counters,
+    pub(crate) settings: Settings,
+    pub(crate) sweeper: Sweeper,
+    permits: Arc<Semaphore>,
+    /// The tag that every entry carries.
+    all: Arc<TagRecord>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a value's lifetime was decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LifeChoice {
+    /// Said by the attribute, the call or the body.
+    Explicit(Life),
+    /// Not said: the default's, and no longer than what is inside.
+    Default,
+}
+
+impl Engine {
+    pub(crate) fn new(clock: Clock, settings: Settings) -> Arc<Self> {
+        let trace = Arc::new(Trace::new());
+        let ledger = Ledger::new();
+        let all = ledger.records([&TagName::all()]);
+        #[cfg(not(revalidate_shuttle))]
+        let store = LocalStore::new(settings.max_bytes, Arc::clone(&trace));
+        #[cfg(revalidate_shuttle)]
+        let store = LocalStore::default();
+        Arc::new(Self {
+            store,
+            flights: Flights::new(),
+            waits: Waits::new(),
+            clock,
+            trace,
+            counters: Counters::new(),
+            sweeper: Sweeper::default(),
+            permits: Arc::new(Semaphore::new(
+                settings
+                    .max_concurrent_loads
+                    .clamp(1, Semaphore::MAX_PERMITS),
+            )),
+            settings,
+            all: Arc::clone(&all[0]),
+            ledger,
+        })
+    }
+
+    /// The records of an entry's tags: these names, its space's, and the one that all carry.
+    pub(crate) fn tags(&self, space: &Space, names: &[TagName]) -> Vec<Arc<TagRecord>> {
+        let of_space = match space {
+            Space::Function(function) => Some(TagName::function(function.name())),
+            Space::Scope(path) if !path.is_empty() => Some(TagName::scope(path)),
+            Space::Scope(_) | Space::Http => None,
+        };
+        let mut tags = self.ledger.records(names.iter().chain(&of_space));
+        tags.push(Arc::clone(&self.all));
+        tags
+    }
+
+    /// Invalidates, and sees to it that memory comes back.
+    pub(crate) fn invalidate(self: &Arc<Self>, kind: Kind, names: &[TagName]) {
+        if names.is_empty() {
+            return;
+        }
+        self.ledger.invalidate(kind, names, self.clock.now().0);
+        Counters::count(&self.counters.invalidations);
+        #[cfg(feature = "metrics")]
+        metrics::counter!("revalidate_invalidations_total").increment(1);
+        self.sweep_soon();
+    }
+
+    /// A permit to load, and whether it had to be waited for; none past the wait limit, for a load
+    /// that waits for ever serves nobody.
+    pub(crate) async fn permit(&self) -> (Option<Arc<OwnedSemaphorePermit>>, bool) {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return (Some(Arc::new(permit)), false);
+        }
+        let acquire = Arc::clone(&self.permits).acquire_owned();
+        let permit =
+            crate::load::within(&self.clock, Some(self.settings.wait_limit), acquire).await;
+        (permit.and_then(Result::ok).map(Arc::new), true)
+    }
+
+    /// Makes an entry of a value and what was learned while it was made, and says why it may not be stored.
+    pub(crate) fn entry<V: Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        value: V,
+        weight: usize,
+        (loaded_at, began): (u64, u64),
+        choice: LifeChoice,
+        at_most: Option<Duration>,
+        recorded: Recorded,
+    ) -> (Entry<V>, Result<(), NotStorable>) {
+        let refusal = recorded.refusal();
+        let (mut life, explicit) = match (recorded.life, choice) {
+            (Some(life), _) | (None, LifeChoice::Explicit(life)) => (life, true),
+            (None, LifeChoice::Default) => (self.settings.default_life, false),
+        };
+        if let Some(at_most) = at_most {
+            life = life.with_ttl(life.ttl().min(at_most));
+        }
+        let mut fresh_until = began.saturating_add(self.jittered(&life));
+        if !explicit {
+            fresh_until = fresh_until.min(recorded.fresh_until);
+        }
+        if recorded.stale {
+            fresh_until = fresh_until.min(began);
+        }
+        let times = Times {
+            loaded_at,
+            filled_at: began.min(recorded.filled_at),
+            fresh_until,
+        };
+        let weight = weight + key.weight() + ENTRY_OVERHEAD + tag_weight(&recorded.tags);
+        let storable = match refusal {
+            Some(why) => Err(why),
+            None if life.is_zero() => Err(NotStorable::ZeroLife),
+            None if weight as u64 > self.settings.max_bytes.min(u32::MAX.into()) => {
+                Err(NotStorable::TooLarge)
+            }
+            None => Ok(()),
+        };
+        let mut entry = Entry::new(value, recorded.tags, times, &life);
+        entry.partial = recorded.partial;
+        entry.born_stale = recorded.stale;
+        entry.weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        (entry, storable)
+    }
+
+    fn jittered(&self, life: &Life) -> u64 {
+        let ttl = nanos(life.ttl());
+        match nanos(life.jitter_bound()).min(ttl) {
+            0 => ttl,
+            most => ttl - fastrand::u64(0..=most),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (entries, bytes) = self.store.size();
+        let reasons = self.counters.by_reason();
+        let sum = |wanted: fn(crate::Reason) -> bool| {
+            reasons
+                .iter()
+                .filter(|(reason, _)| wanted(*reason))
+                .map(|(_, n)| n)
+                .sum()
+        };
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            hits: sum(|reason| reason == crate::Reason::Hit),
+            stale: sum(|reason| reason == crate::Reason::Stale),
+            misses: sum(crate::Reason::is_miss),
+            bypassed: sum(|reason| reason == crate::Reason::Bypass),
+            loads: read(&self.counters.loads),
+            joined: read(&self.counters.joined),
+            stored: read(&self.counters.stored),
+            invalidations: read(&self.counters.invalidations),
+            late_tags: read(&self.counters.late_tags),
+            recording: read(&self.counters.recording),
+            entries,
+            bytes,
+            tags: self.ledger.len() as u64,
+            running: self.ledger.running() as u64,
+            reasons,
+        }
+    }
+}
+
+fn tag_weight(tags: &[Arc<TagRecord>]) -> usize {
+    let own = |tag: &&Arc<TagRecord>| Arc::strong_count(tag) <= 3;
+    let alone: usize = tags
+        .iter()
+        .filter(own)
+        .map(|tag| tag.name().len() + TAG_OVERHEAD)
+        .sum();
+    size_of_val(tags) + alone
+}

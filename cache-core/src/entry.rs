@@ -1,0 +1,171 @@
+//! A stored value with all that judges it: validity lives in the entry, so that any copy anywhere
+//! (in the store, in a joiner's hand) is judged alike.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::nanos;
+use crate::life::Life;
+use crate::marks::{Marked, TagRecord, examine};
+use crate::reason::{NotStorable, Reason};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Any value that can be kept.
+pub(crate) type Erased = dyn Any + Send + Sync;
+
+/// A value, its tags and its times. All times are nanoseconds of the cache's clock.
+pub(crate) struct Entry<V: ?Sized = Erased> {
+    /// The sequence number read before its load began.
+    pub(crate) loaded_at: u64,
+    /// The published number at which its marks were last found clean.
+    checked: AtomicU64,
+    /// Until then a hit needs no second thought: expiry, less the lead of a refresh ahead.
+    calm_until: u64,
+    pub(crate) fresh_until: u64,
+    pub(crate) stale_while_revalidate: u64,
+    pub(crate) stale_if_error: u64,
+    /// When the oldest of the loads in it began.
+    pub(crate) filled_at: u64,
+    /// After a failed refresh: not before then again.
+    pub(crate) retry_at: AtomicU64,
+    pub(crate) weight: u32,
+    /// Set where its tags could not all be kept: it cannot be judged, and is given only to those
+    /// who were waiting before anything changed.
+    pub(crate) partial: Option<NotStorable>,
+    /// Made from a value that was stale already.
+    pub(crate) born_stale: bool,
+    pub(crate) tags: Box<[Arc<TagRecord>]>,
+    pub(crate) value: V,
+}
+
+/// What an entry is good for at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Serve it; `early` asks for a refresh ahead of expiry.
+    Fresh { early: bool },
+    /// Its time is over, or it was softly invalidated.
+    Stale {
+        /// May be served while it is refreshed.
+        servable: bool,
+        /// May be served if its load fails.
+        on_error: bool,
+        /// Since when.
+        since: u64,
+        why: Reason,
+    },
+    /// Never to be served again.
+    Dead(Reason),
+}
+
+/// The times of an entry, reckoned from its life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) loaded_at: u64,
+    pub(crate) filled_at: u64,
+    pub(crate) fresh_until: u64,
+}
+
+impl<V> Entry<V> {
+    pub(crate) fn new(value: V, tags: Vec<Arc<TagRecord>>, times: Times, life: &Life) -> Self {
+        Self {
+            loaded_at: times.loaded_at,
+            checked: AtomicU64::new(times.loaded_at),
+            calm_until: times
+                .fresh_until
+                .saturating_sub(nanos(life.refresh_ahead_lead())),
+            fresh_until: times.fresh_until,
+            stale_while_revalidate: nanos(life.stale_while_revalidate_window()),
+            stale_if_error: nanos(life.stale_if_error_window()),
+            filled_at: times.filled_at,
+            retry_at: AtomicU64::new(0),
+            weight: 0,
+            partial: None,
+            born_stale: false,
+            tags: tags.into_boxed_slice(),
+            value,
+        }
+    }
+}
+
+impl<V: ?Sized> Entry<V> {
+    /// Judges it for a reader that read `sequence` first and `now` after its read began.
+    #[inline]
+    pub(crate) fn judge(&self, sequence: u64, now: u64) -> Verdict {
+        if self.checked.load(Ordering::Relaxed) == sequence && now < self.calm_until {
+            return Verdict::Fresh { early: false };
+        }
+        self.judge_slowly(sequence, now)
+    }
+
+    #[cold]
+    fn judge_slowly(&self, sequence: u64, now: u64) -> Verdict {
+        let (since, why) = match examine(&self.tags, self.loaded_at) {
+            Marked::Hard => return Verdict::Dead(Reason::Tag),
+            Marked::Local => return Verdict::Dead(Reason::Removed),
+            Marked::Soft(at) if at < self.fresh_until => (at, Reason::Tag),
+            Marked::Soft(_) => (self.fresh_until, Reason::Tag),
+            Marked::Clean => {
+                // What was read before the marks, never after: a mark set in between is seen next time.
+                self.checked.store(sequence, Ordering::Relaxed);
+                if now < self.fresh_until {
+                    return Verdict::Fresh {
+                        early: now >= self.calm_until,
+                    };
+                }
+                (self.fresh_until, Reason::Expired)
+            }
+        };
+        let stale_for = now.saturating_sub(since);
+        Verdict::Stale {
+            servable: stale_for < self.stale_while_revalidate,
+            on_error: stale_for < self.stale_if_error,
+            since,
+            why,
+        }
+    }
+
+    /// Whether no read will ever be served by it again, and when that will be so.
+    pub(crate) fn spent(&self, sequence: u64, now: u64) -> Spent {
+        match self.judge(sequence, now) {
+            Verdict::Dead(why)
+            | Verdict::Stale {
+                servable: false,
+                on_error: false,
+                why,
+                ..
+            } => Spent::Already(why),
+            Verdict::Stale { since, .. } => Spent::At(
+                since.saturating_add(self.stale_while_revalidate.max(self.stale_if_error)),
+            ),
+            Verdict::Fresh { .. } => Spent::NotYet,
+        }
+    }
+}
+
+/// Whether an entry can still be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spent {
+    Already(Reason),
+    /// Stale, and served so until then.
+    At(u64),
+    NotYet,
+}
+
+impl<V: ?Sized> fmt::Debug for Entry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("loaded_at", &self.loaded_at)
+            .field("fresh_until", &self.fresh_until)
+            .field("tags", &self.tags.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Entry {
+    /// The value, where it has this type.
+    #[inline]
+    pub(crate) fn value<V: 'static>(&self) -> Option<&V> {
+        self.value.downcast_ref()
+    }
+}

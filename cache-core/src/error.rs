@@ -1,0 +1,79 @@
+//! What can go wrong, and what to do about it. None of it comes from a store that fails: that is a
+//! miss, never an error.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Why an invalidation, a removal or a clearing was refused. All of these are misuse: an
+/// invalidation that is applied never fails afterwards.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidateError {
+    /// A tag is empty or longer than 256 characters, so no entry can have it.
+    #[error(
+        "the tag {tag:?}.. has {length} characters; a tag has 1 to 256, so no entry can carry this one"
+    )]
+    InvalidTag {
+        /// Its first characters.
+        tag: String,
+        /// Its length in characters.
+        length: usize,
+    },
+    /// A path does not begin with `/`, or has more than 32 levels.
+    #[error("the path {path:?} must begin with `/` and have at most 32 levels")]
+    InvalidPath {
+        /// The path's first 256 characters.
+        path: String,
+    },
+    /// Called inside a cached function: its value would be stored although it changes something.
+    #[error(
+        "called inside the cached function `{function}`: invalidate from the code that changes the data, not from the code that reads it"
+    )]
+    InsideCachedFunction {
+        /// The function, or the scope of the manual key.
+        function: String,
+    },
+    /// A cache was built, but none is current here.
+    #[error(
+        "a `Cache` was built but none is current here: call `.install()` on it once, run this inside `cache.enter(..)` or below a `CacheLayer`, or call the method of the cache itself"
+    )]
+    NoCurrentCache,
+}
+
+/// The caller's time limit for a load passed, and there was no stale value to serve. The load goes
+/// on and is stored when it ends.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("loading `{name}` took longer than its time limit of {limit:?}")]
+pub struct LoadTimeout {
+    /// The function or scope.
+    pub name: String,
+    /// The limit.
+    pub limit: Duration,
+}
+
+/// Another cache is installed already; a process has one.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "a cache is installed already; install one per process, and run others with `cache.enter(future)`"
+)]
+pub struct InstallError;
+
+/// A text is neither a duration nor a profile.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "{text:?} is no lifetime ({problem}): write whole seconds, a duration such as \"1h30m\", or one of the profiles seconds, minutes, hours, days, weeks, max"
+)]
+pub struct LifeError {
+    text: String,
+    problem: String,
+}
+
+impl LifeError {
+    pub(crate) fn new(text: &str, problem: &dyn std::fmt::Display) -> Self {
+        Self {
+            text: text.chars().take(64).collect(),
+            problem: problem.to_string(),
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! Loads in flight: who leads, who joins, and what may be stored. Every write to the store of a key
+//! happens here, under the lock of that key's shard.
+//!
+//! A flight is *attached* until its key is removed, put, or it lands. A detached one still serves
+//! those who already wait; nobody later finds it, and it stores nothing.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::entry::{Entry, Spent, Verdict};
+use crate::key::{BuildHashed, Key, KeyRef};
+use crate::ledger::Running;
+use crate::marks::TagRecord;
+use crate::reason::{NotStorable, Reason};
+use crate::store::Store;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+
+/// The most shared loads of one key that run at once, detached ones included.
+const MOST_AT_ONCE: usize = 2;
+const SHARDS: usize = 64;
+
+type Shard = HashMap<Key, Slot, BuildHashed>;
+
+#[derive(Debug)]
+pub(crate) struct Flights {
+    shards: Box<[Mutex<Shard>]>,
+    next_id: AtomicU64,
+}
+
+/// What is in flight for one key.
+#[derive(Debug, Default)]
+struct Slot {
+    flights: SmallVec<[(Arc<Flight>, Attached); 2]>,
+    /// Attachments without a loader: `begin()`.
+    pending: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attached {
+    Yes,
+    No,
+}
+
+/// One shared load.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) id: u64,
+    /// The sequence number read before its load began.
+    start: AtomicU64,
+    /// The tags that were known before it began.
+    known: Vec<Arc<TagRecord>>,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far a flight is.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    Running,
+    /// A response whose head is known, while its body is recorded.
+    Head(Arc<dyn Any + Send + Sync>),
+    Landed(Arc<Entry>),
+    Failed,
+}
+
+impl Stage {
+    const fn is_over(&self) -> bool {
+        matches!(self, Self::Landed(_) | Self::Failed)
+    }
+}
+
+/// How a caller gets its value.
+#[derive(Debug)]
+pub(crate) enum Boarding {
+    /// It was stored meanwhile.
+    Stored(Arc<Entry>),
+    Lead(Lead),
+    Join(Passenger),
+    /// Two loads run, and neither may serve this caller.
+    Wait(Passenger),
+}
+
+/// A caller that waits for a flight of another.
+#[derive(Debug)]
+pub(crate) struct Passenger {
+    pub(crate) flight: Arc<Flight>,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Passenger {
+    fn new(flight: &Arc<Flight>) -> Self {
+        Self {
+            flight: Arc::clone(flight),
+            stage: flight.stage.subscribe(),
+        }
+    }
+
+    /// Waits for the end. Cancel-safe.
+    pub(crate) async fn over(&mut self) -> Stage {
+        self.stage_where(Stage::is_over).await
+    }
+
+    /// Waits for a head or the end. Cancel-safe.
+    pub(crate) async fn head(&mut self) -> Stage {
+        self.stage_where(|stage| !matches!(stage, Stage::Running))
+            .await
+    }
+
+    async fn stage_where(&mut self, mut wanted: impl FnMut(&Stage) -> bool) -> Stage {
+        let stage = self.stage.wait_for(|stage| wanted(stage)).await;
+        // The sender lives in the flight, which we hold.
+        stage.map_or(Stage::Failed, |stage| stage.clone())
+    }
+}
+
+impl Flight {
+    pub(crate) fn start(&self) -> u64 {
+        self.start.load(Ordering::Acquire)
+    }
+
+    fn overtaken(&self) -> bool {
+        let start = self.start();
+        self.known.iter().any(|tag| tag.marked_above(start))
+    }
+}
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
+    }
+
+    /// How many shared loads of this key run.
+    pub(crate) fn running(&self, key: &Key) -> usize {
+        let shard = self.shard(key.hash());
+        shard.get(key).map_or(0, |slot| slot.flights.len())
+    }
+}
+
+impl Engine {
+    /// Finds a load for a caller that read the sequence `arrival` before it looked, or lets it lead one.
+    pub(crate) fn board(
+        self: &Arc<Self>,
+        key: &Key,
+        arrival: u64,
+        known: &[Arc<TagRecord>],
+    ) -> Boarding {
+        let mut shard = self.flights.shard(key.hash());
+        // A load may have landed between the caller's look and this lock.
+        let sequence = self.ledger.sequence();
+        if let Some(entry) = self.store.get(&key.as_ref())
+            && let Verdict::Fresh { early: false } = entry.judge(sequence, self.clock.now().0)
+        {
+            return Boarding::Stored(entry);
+        }
+        let slot = shard.entry(key.clone()).or_default();
+        let attached = || {
+            let attached = slot.flights.iter().rev();
+            attached
+                .filter(|(_, attached)| *attached == Attached::Yes)
+                .map(|(flight, _)| flight)
+        };
+        if let Some(flight) = attached().find(|flight| flight.start() >= arrival) {
+            return Boarding::Join(Passenger::new(flight));
+        }
+        if let Some(flight) = attached().find(|flight| !flight.overtaken()) {
+            return Boarding::Join(Passenger::new(flight));
+        }
+        if slot.flights.len() >= MOST_AT_ONCE
+            && let Some((flight, _)) = slot.flights.first()
+        {
+            return Boarding::Wait(Passenger::new(flight));
+        }
+        Boarding::Lead(self.lead(slot, key, known))
+    }
+
+    /// Lets a caller lead a refresh, unless a load of this key runs already.
+    pub(crate) fn board_refresh(
+        self: &Arc<Self>,
+        key: &Key,
+        known: &[Arc<TagRecord>],
+    ) -> Option<Lead> {
+        let mut shard = self.flights.shard(key.hash());
+        let slot = shard.entry(key.clone()).or_default();
+        slot.flights.is_empty().then(|| self.lead(slot, key, known))
+    }
+
+    /// Lets a caller lead a new load whatever is stored or runs, unless two run.
+    pub(crate) fn board_anew(self: &Arc<Self>, key: &Key, known: &[Arc<TagRecord>]) -> Boarding {
+        let mut shard = self.flights.shard(key.hash());
+        let slot = shard.entry(key.clone()).or_default();
+        match slot.flights.first() {
+            Some((flight, _)) if slot.flights.len() >= MOST_AT_ONCE => {
+                Boarding::Wait(Passenger::new(flight))
+            }
+            _ => Boarding::Lead(self.lead(slot, key, known)),
+        }
+    }
+
+    fn lead(self: &Arc<Self>, slot: &mut Slot, key: &Key, known: &[Arc<TagRecord>]) -> Lead {
+        let running = self.ledger.begin();
+        let flight = Arc::new(Flight {
+            id: self.flights.id(),
+            start: AtomicU64::new(running.start),
+            known: known.to_vec(),
+            stage: watch::Sender::new(Stage::Running),
+        });
+        slot.flights.push((Arc::clone(&flight), Attached::Yes));
+        Lead {
+            engine: Arc::clone(self),
+            key: key.clone(),
+            flight,
+            running: Some(running),
+            began: self.clock.now().0,
+        }
+    }
+
+    /// Detaches what runs for `key` and drops what is stored; returns whether anything was.
+    pub(crate) fn detach_and_remove(&self, key: &KeyRef<'_>) -> bool {
+        let mut shard = self.flights.shard(key.hash());
+        detach(&mut shard, key);
+        let removed = self.store.remove(key);
+        if removed {
+            self.trace.note(key.hash(), Reason::Removed);
+        }
+        removed
+    }
+
+    /// Detaches what runs for `key` and stores `entry`.
+    pub(crate) fn detach_and_insert(&self, key: Key, entry: Arc<Entry>) {
+        let mut shard = self.flights.shard(key.hash());
+        detach(&mut shard, &key.as_ref());
+        self.store.insert(key, entry);
+    }
+
+    /// Stores `entry` unless it is overtaken, whatever runs for `key`.
+    pub(crate) fn insert_beside(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
+        let _shard = self.flights.shard(key.hash());
+        self.admit(&entry)?;
+        self.store.insert(key.clone(), entry);
+        Ok(())
+    }
+
+    /// Attaches something that may be stored under `key` later.
+    pub(crate) fn attach_pending(&self, key: &Key) -> u64 {
+        let id = self.flights.id();
+        let mut shard = self.flights.shard(key.hash());
+        shard.entry(key.clone()).or_default().pending.push(id);
+        id
+    }
+
+    /// Ends an attachment, storing `entry` if it was still attached and nothing overtook it.
+    pub(crate) fn land_pending(
+        &self,
+        key: &Key,
+        id: u64,
+        entry: Option<Arc<Entry>>,
+    ) -> Result<(), Reason> {
+        let mut shard = self.flights.shard(key.hash());
+        let attached = shard.get_mut(key).is_some_and(|slot| {
+            let at = slot.pending.iter().position(|&pending| pending == id);
+            at.map(|at| slot.pending.swap_remove(at)).is_some()
+        });
+        tidy(&mut shard, key);
+        let Some(entry) = entry else { return Ok(()) };
+        if !attached {
+            return Err(Reason::LoadRaced);
+        }
+        self.admit(&entry)?;
+        self.store.insert(key.clone(), entry);
+        Ok(())
+    }
+
+    /// Removes `entry` if it is still the one that is stored.
+    pub(crate) fn remove_same(&self, key: &Key, entry: &Arc<Entry>) -> bool {
+        let _shard = self.flights.shard(key.hash());
+        let key = key.as_ref();
+        let same = self
+            .store
+            .get(&key)
+            .is_some_and(|stored| Arc::ptr_eq(&stored, entry));
+        same && self.store.remove(&key)
+    }
+
+    /// Whether an entry may be stored: its marks are examined under the key's lock, and once it is
+    /// stored every later mark reaches it.
+    fn admit(&self, entry: &Entry) -> Result<(), Reason> {
+        if self.ledger.below_floor(entry.loaded_at) {
+            return Err(Reason::LoadRaced);
+        }
+        match entry.spent(self.ledger.sequence(), self.clock.now().0) {
+            Spent::Already(Reason::Expired) => Err(Reason::Expired),
+            Spent::Already(_) => Err(Reason::LoadRaced),
+            Spent::At(_) | Spent::NotYet => Ok(()),
+        }
+    }
+}
+
+fn detach(shard: &mut Shard, key: &KeyRef<'_>) {
+    // The map looks up owned keys only; a key in flight is rare, a look-up by reference needs no copy.
+    if shard.is_empty() {
+        return;
+    }
+    let key = key.to_key();
+    if let Some(slot) = shard.get_mut(&key) {
+        slot.pending.clear();
+        for (_, attached) in &mut slot.flights {
+            *attached = Attached::No;
+        }
+        tidy(shard, &key);
+    }
+}
+
+fn tidy(shard: &mut Shard, key: &Key) {
+    if shard
+        .get(key)
+        .is_some_and(|slot| slot.flights.is_empty() && slot.pending.is_empty())
+    {
+        shard.remove(key);
+    }
+}
+
+/// The right and the duty to end a flight. Dropped without an end, its passengers are released.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) key: Key,
+    pub(crate) flight: Arc<Flight>,
+    running: Option<Running>,
+    /// When the load began.
+    pub(crate) began: u64,
+}
+
+impl Lead {
+    pub(crate) fn start(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.start)
+    }
+
+    /// Begins anew, as nothing was read yet: after waiting for a permit.
+    pub(crate) fn restart(&mut self) {
+        let running = self.engine.ledger.begin();
+        self.flight.start.store(running.start, Ordering::Release);
+        self.running = Some(running);
+        self.began = self.engine.clock.now().0;
+    }
+
+    /// Lets passengers in before the end.
+    pub(crate) fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
+        self.flight.stage.send_replace(Stage::Head(head));
+    }
+
+    /// Ends with a value: stores it if it may be, and gives it to those who wait in any case.
+    /// `under`: another key to store it under.
+    pub(crate) fn land(
+        mut self,
+        mut entry: Entry<impl Any + Send + Sync>,
+        storable: Result<(), NotStorable>,
+        under: Option<&Key>,
+    ) -> (Arc<Entry>, Result<(), Reason>) {
+        if self.engine.ledger.below_floor(entry.loaded_at) {
+            entry.partial = entry.partial.or(Some(NotStorable::MarksDropped));
+        }
+        let entry: Arc<Entry> = Arc::new(entry);
+        let hash = self.key.hash();
+        let engine = &self.engine;
+        let fate = {
+            let mut shard = engine.flights.shard(hash);
+            let attached = self.leave(&mut shard);
+            match storable {
+                Err(why) => Err(Reason::NotStorable(why)),
+                Ok(()) if attached == Attached::No => Err(Reason::LoadRaced),
+                Ok(()) if under.is_some() => Ok(()),
+                Ok(()) => engine.admit(&entry).map(|()| {
+                    engine.store.insert(self.key.clone(), Arc::clone(&entry));
+                }),
+            }
+        };
+        let fate = match under {
+            Some(key) => fate.and_then(|()| engine.insert_beside(key, Arc::clone(&entry))),
+            None => fate,
+        };
+        if let Err(reason) = fate {
+            self.engine.trace.note(hash, reason);
+        }
+        self.running = None;
+        self.flight
+            .stage
+            .send_replace(Stage::Landed(Arc::clone(&entry)));
+        (entry, fate)
+    }
+
+    /// Ends without a value that others may have.
+    pub(crate) fn fail(mut self, why: NotStorable) {
+        self.end(why);
+    }
+
+    fn end(&mut self, why: NotStorable) {
+        if self.running.take().is_none() {
+            return;
+        }
+        let hash = self.key.hash();
+        self.leave(&mut self.engine.flights.shard(hash));
+        self.engine.trace.note(hash, Reason::NotStorable(why));
+        self.flight.stage.send_replace(Stage::Failed);
+    }
+
+    fn leave(&self, shard: &mut Shard) -> Attached {
+        let mut was = Attached::No;
+        if let Some(slot) = shard.get_mut(&self.key) {
+            slot.flights.retain(|(flight, attached)| {
+                let mine = Arc::ptr_eq(flight, &self.flight);
+                if mine {
+                    was = *attached;
+                }
+                !mine
+            });
+        }
+        tidy(shard, &self.key);
+        was
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.end(if std::thread::panicking() {
+            NotStorable::Panicked
+        } else {
+            NotStorable::Cancelled
+        });
+    }
+}

@@ -1,0 +1,307 @@
+//! Keys: what a cached value is stored under, compared whole.
+//!
+//! A key is a space (a function, a scope, HTTP) and bytes in a canonical encoding ([`encode`]); its
+//! hash is only an index. A look-up borrows: the bytes are written on the stack, and nothing is
+//! allocated unless a load begins.
+
+pub(crate) mod encode;
+mod serialize;
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+
+use foldhash::fast::RandomState;
+use moka::Equivalent;
+use smallvec::SmallVec;
+
+pub use encode::{CacheKey, KeyWriter};
+pub(crate) use serialize::Failed;
+
+use crate::reason::NotStorable;
+
+/// Seeded once per process: a hash is an index and leaves the process nowhere.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// The most bytes in a key.
+pub const MAX_KEY_BYTES: usize = 64 * 1024;
+
+/// A cached function, as its macro describes it: one static each, so its address is its identity in
+/// this process, and its name and version are its identity elsewhere.
+#[derive(Debug)]
+pub struct Function {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Function {
+    /// Describes the function `name` (its full path).
+    #[must_use]
+    pub const fn new(name: &'static str, version: &'static str) -> Self {
+        Self { name, version }
+    }
+
+    /// Its full path.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What its values are versioned by.
+    #[must_use]
+    pub const fn version(&self) -> &'static str {
+        self.version
+    }
+}
+
+/// Whose key it is: keys of two spaces never meet.
+#[derive(Clone, Debug)]
+pub(crate) enum Space {
+    Function(&'static Function),
+    /// A scope's path: each name after its length; empty for the cache itself.
+    Scope(Arc<str>),
+    Http,
+}
+
+impl PartialEq for Space {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Function(a), Self::Function(b)) => std::ptr::eq(*a, *b),
+            (Self::Scope(a), Self::Scope(b)) => a == b,
+            (Self::Http, Self::Http) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Space {}
+
+impl Hash for Space {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Function(function) => state.write_usize(std::ptr::from_ref(*function).addr()),
+            Self::Scope(path) => state.write(path.as_bytes()),
+            Self::Http => state.write_u8(1),
+        }
+    }
+}
+
+impl Space {
+    /// What people call it, in events, errors and explanations.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Function(function) => function.name(),
+            Self::Scope(path) if path.is_empty() => "cache",
+            Self::Scope(path) => path,
+            Self::Http => "http",
+        }
+    }
+}
+
+/// The bytes of a key while it is written: on the stack up to 64 bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyBytes {
+    pub(crate) bytes: SmallVec<[u8; 64]>,
+    pub(crate) flaw: Option<NotStorable>,
+}
+
+/// A key of which the hash is known, owned by nobody yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyRef<'a> {
+    hash: u64,
+    pub(crate) space: &'a Space,
+    bytes: &'a [u8],
+}
+
+impl<'a> KeyRef<'a> {
+    #[inline]
+    pub(crate) fn new(space: &'a Space, bytes: &'a [u8]) -> Self {
+        let mut state = HASHER.build_hasher();
+        space.hash(&mut state);
+        state.write(bytes);
+        Self {
+            hash: state.finish(),
+            space,
+            bytes,
+        }
+    }
+
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn to_key(self) -> Key {
+        Key {
+            hash: self.hash,
+            space: self.space.clone(),
+            bytes: SmallVec::from_slice(self.bytes),
+        }
+    }
+}
+
+/// The key of a cached value: what [`Cache::explain`](crate::Cache::explain) takes, and what the
+/// macro's `key(..)` companion returns.
+///
+/// Its `Display` shows whose it is and the readable part of its arguments.
+#[derive(Clone)]
+pub struct Key {
+    hash: u64,
+    space: Space,
+    bytes: SmallVec<[u8; 24]>,
+}
+
+impl Key {
+    pub(crate) fn as_ref(&self) -> KeyRef<'_> {
+        KeyRef {
+            hash: self.hash,
+            space: &self.space,
+            bytes: &self.bytes,
+        }
+    }
+
+    pub(crate) const fn space(&self) -> &Space {
+        &self.space
+    }
+
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Its bytes on the heap and in the map.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + if self.bytes.spilled() {
+                self.bytes.len()
+            } else {
+                0
+            }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.space == other.space && self.bytes == other.bytes
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    #[inline]
+    fn equivalent(&self, key: &Key) -> bool {
+        self.hash == key.hash && *self.space == key.space && *self.bytes == *key.bytes
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.space.name())?;
+        encode::show(&self.bytes, f)?;
+        f.write_str(")")
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The bytes of a key argument.
+#[inline]
+pub(crate) fn encoded(key: &(impl CacheKey + ?Sized)) -> KeyBytes {
+    let mut bytes = KeyBytes::default();
+    key.encode(&mut KeyWriter(&mut bytes));
+    bytes
+}
+
+mod sealed {
+    use super::{CacheKey, Key, KeyRef, NotStorable, Space, encoded};
+
+    pub trait ToKey {
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn to_key(&self, space: &Space) -> Result<Key, NotStorable>;
+    }
+
+    impl<K: CacheKey> ToKey for K {
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn to_key(&self, space: &Space) -> Result<Key, NotStorable> {
+            let bytes = encoded(self);
+            bytes
+                .flaw
+                .map_or_else(|| Ok(KeyRef::new(space, &bytes.bytes).to_key()), Err)
+        }
+    }
+
+    impl ToKey for Key {
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn to_key(&self, _: &Space) -> Result<Key, NotStorable> {
+            Ok(self.clone())
+        }
+    }
+
+    impl ToKey for &Key {
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn to_key(&self, _: &Space) -> Result<Key, NotStorable> {
+            Ok((*self).clone())
+        }
+    }
+}
+
+/// A key of the cache at hand, or a [`Key`] that names its function itself (`multiply::key(6, 7)`).
+pub trait IntoKey: sealed::ToKey {}
+impl<K: sealed::ToKey> IntoKey for K {}
+
+/// The path of the scope `name` within the scope `outer`: lengths first, so that no two are alike.
+pub(crate) fn scope_path(outer: &str, name: &str) -> Arc<str> {
+    format!("{outer}{}:{name}", name.len()).into()
+}
+
+/// Hands a [`Key`]'s own hash to a map, so that each key is hashed once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.is_empty(), "keys hash as one u64");
+    }
+
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Builds [`Hashed`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BuildHashed;
+
+impl BuildHasher for BuildHashed {
+    type Hasher = Hashed;
+
+    #[inline]
+    fn build_hasher(&self) -> Hashed {
+        Hashed(0)
+    }
+}

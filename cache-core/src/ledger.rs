@@ -1,0 +1,219 @@
+//! The ledger: every tag's record, which loads run, and the one lock under which tags are invalidated.
+//!
+//! A record lives while an entry or a load holds it, and while a load runs that began before its
+//! last mark: that load may yet turn out to carry the tag. Marks of tags that nobody holds are
+//! bounded; past the bound they are dropped and a *floor* rises instead, below which no load is stored.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::marks::{Kind, Sequence, TagRecord};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::tag::TagName;
+
+/// The most marks kept of tags that nobody holds.
+pub(crate) const MAX_ORPHANS: usize = 4096;
+/// Record maps: each is swept under one hold of the lock.
+const PARTS: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    sequence: Sequence,
+    floor: AtomicU64,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug)]
+struct Book {
+    parts: Vec<HashMap<Arc<str>, Arc<TagRecord>, RandomState>>,
+    hasher: RandomState,
+    /// Starts of what runs, with how many began there.
+    running: BTreeMap<u64, usize>,
+    /// Marks left for running loads on tags that nobody held, oldest first.
+    orphans: VecDeque<(u64, Arc<str>)>,
+}
+
+/// Proof that something which may end in a stored value runs; it ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    ledger: Arc<Ledger>,
+    /// The sequence number read before it began.
+    pub(crate) start: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            sequence: Sequence::new(),
+            floor: AtomicU64::new(0),
+            book: Mutex::new(Book {
+                parts: (0..PARTS).map(|_| HashMap::default()).collect(),
+                hasher: RandomState::default(),
+                running: BTreeMap::new(),
+                orphans: VecDeque::new(),
+            }),
+        })
+    }
+
+    /// The number of the last invalidation. What reads it first sees every mark up to it.
+    #[inline]
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.read()
+    }
+
+    /// Whether marks that a load begun at `start` would need may have been dropped.
+    pub(crate) fn below_floor(&self, start: u64) -> bool {
+        start < self.floor.load(Ordering::Acquire)
+    }
+
+    /// Begins something that may end in a stored value.
+    pub(crate) fn begin(self: &Arc<Self>) -> Running {
+        let mut book = lock(&self.book);
+        let start = self.sequence.read();
+        *book.running.entry(start).or_insert(0) += 1;
+        Running {
+            ledger: Arc::clone(self),
+            start,
+        }
+    }
+
+    /// The records of `names`, made where there are none.
+    pub(crate) fn records<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a TagName>,
+    ) -> Vec<Arc<TagRecord>> {
+        let mut book = lock(&self.book);
+        names
+            .into_iter()
+            .map(|name| book.record(name.raw()))
+            .collect()
+    }
+
+    /// Marks every one of `names` as one step.
+    pub(crate) fn invalidate<'a>(
+        &self,
+        kind: Kind,
+        names: impl IntoIterator<Item = &'a TagName>,
+        now: u64,
+    ) {
+        let mut book = lock(&self.book);
+        let book = &mut *book;
+        let mut marked = Vec::new();
+        for name in names {
+            let held = book.part(name.raw()).get(name.raw()).cloned();
+            // An unknown tag matters only to what runs: it may turn out to carry it.
+            if held.is_none() && book.running.is_empty() {
+                continue;
+            }
+            let known = held.is_some();
+            marked.push((known, held.unwrap_or_else(|| book.record(name.raw()))));
+        }
+        if marked.is_empty() {
+            return;
+        }
+        let number = self.sequence.publish(|number| {
+            for (known, record) in &marked {
+                record.mark(kind, number, now);
+                if !known {
+                    book.orphans.push_back((number, Arc::clone(record.name())));
+                }
+            }
+        });
+        drop(marked);
+        if book.orphans.len() > MAX_ORPHANS {
+            self.floor.store(number, Ordering::Release);
+            book.free_orphans(number);
+        }
+    }
+
+    /// Frees the unheld records of one part that no running load can need; returns whether there
+    /// are parts after it.
+    pub(crate) fn sweep(&self, part: usize) -> bool {
+        let mut book = lock(&self.book);
+        let book = &mut *book;
+        let needed_from = book.needed_from();
+        let mut kept = 0;
+        book.parts[part].retain(|_, record| {
+            let held = Arc::strong_count(record) > 1;
+            let needed = !held && record.last() > needed_from;
+            kept += usize::from(needed);
+            held || needed
+        });
+        if kept > MAX_ORPHANS / PARTS + 1 && book.running.first_key_value().is_some() {
+            self.floor.store(self.sequence.read(), Ordering::Release);
+            book.parts[part].retain(|_, record| Arc::strong_count(record) > 1);
+        }
+        part + 1 < PARTS
+    }
+
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.book).parts.iter().map(HashMap::len).sum()
+    }
+
+    /// How many things run that may end in a stored value.
+    pub(crate) fn running(&self) -> usize {
+        lock(&self.book).running.values().sum()
+    }
+}
+
+impl Book {
+    fn part(&mut self, name: &str) -> &mut HashMap<Arc<str>, Arc<TagRecord>, RandomState> {
+        let hash = self.hasher.hash_one(name);
+        let part = usize::try_from(hash % PARTS as u64).unwrap_or(0);
+        &mut self.parts[part]
+    }
+
+    fn record(&mut self, name: &Arc<str>) -> Arc<TagRecord> {
+        let part = self.part(name);
+        if let Some(record) = part.get(name) {
+            return Arc::clone(record);
+        }
+        let record = Arc::new(TagRecord::new(Arc::clone(name)));
+        part.insert(Arc::clone(name), Arc::clone(&record));
+        record
+    }
+
+    /// Marks up to this number matter to nothing that runs.
+    fn needed_from(&self) -> u64 {
+        self.running
+            .first_key_value()
+            .map_or(u64::MAX, |(start, _)| *start)
+    }
+
+    /// Frees the orphans marked up to `number`, under the lock, where nothing holds them: a record
+    /// freed while an entry held it would never be marked again.
+    fn free_orphans(&mut self, number: u64) {
+        while let Some((at, _)) = self.orphans.front() {
+            if *at > number {
+                break;
+            }
+            let Some((_, name)) = self.orphans.pop_front() else {
+                break;
+            };
+            let part = self.part(&name);
+            if part.get(&name).is_some_and(|record| {
+                Arc::strong_count(record) == 1 && !record.marked_above(number)
+            }) {
+                part.remove(&name);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut book = lock(&self.ledger.book);
+        if let Some(count) = book.running.get_mut(&self.start) {
+            *count -= 1;
+            if *count == 0 {
+                book.running.remove(&self.start);
+                let needed_from = book.needed_from();
+                book.free_orphans(needed_from);
+            }
+        }
+    }
+}

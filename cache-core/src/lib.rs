@@ -1,0 +1,66 @@
+//! The engine of [revalidate](https://docs.rs/revalidate): tags, keys, lifetimes and single-flight
+//! loads in one process. Applications use it through the facade crate `revalidate`.
+//!
+//! Data goes one way. A read builds a [key](CacheKey) and looks in the *store*; the *entry* it finds
+//! judges itself by the *marks* of its tags and the *clock*. A miss boards a *flight*, whose load
+//! runs in a *context* that *records* what flows outward from the calls inside it; when it lands,
+//! the entry is admitted under its key's lock or refused. An invalidation marks the records of its
+//! tags in the *ledger*; the *sweeper* gives the memory back.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod builder;
+mod cache;
+mod clock;
+mod context;
+mod current;
+mod engine;
+mod entry;
+mod error;
+mod explain;
+mod flight;
+mod key;
+mod ledger;
+mod life;
+mod load;
+#[doc(hidden)]
+pub mod macro_support;
+mod marks;
+mod path;
+mod permissions;
+mod reason;
+mod record;
+#[doc(hidden)]
+pub mod respond;
+#[doc(hidden)]
+pub mod spi;
+mod stats;
+mod store;
+mod sweep;
+mod sync;
+mod tag;
+mod trace;
+mod verbs;
+mod waits;
+mod weight;
+
+pub use builder::CacheBuilder;
+pub use cache::{Cache, Pending, Stored};
+pub use clock::{Clock, Sleep, Timestamp};
+pub use context::{Access, Scoped};
+pub use current::{
+    FutureExt, allow_inner_failures, bypass, cache_life, cache_tag, fetch, invalidate_cache,
+    observe, revalidate_path, revalidate_tag,
+};
+pub use error::{InstallError, InvalidateError, LifeError, LoadTimeout};
+pub use explain::Explanation;
+pub use key::{CacheKey, IntoKey, Key, KeyWriter, MAX_KEY_BYTES};
+pub use life::{Life, Span};
+pub use path::PathTarget;
+pub use permissions::Permissions;
+pub use reason::{NotStorable, Reason};
+pub use stats::Stats;
+pub use tag::{IntoTags, InvalidationMethod, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS};
+pub use verbs::{Delivery, Invalidating, InvalidatingFuture, Invalidation};
+pub use weight::CacheWeight;

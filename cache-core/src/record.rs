@@ -1,0 +1,149 @@
+//! What flows outward: everything that a running load or response learns about itself from the
+//! cached calls and the `cache_tag`s inside it.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::entry::Entry;
+use crate::life::Life;
+use crate::marks::TagRecord;
+use crate::reason::NotStorable;
+use crate::sync::{Mutex, lock};
+use crate::tag::MAX_TAGS;
+
+/// The most tags of any kind on one entry: explicit ones, and those of functions, scopes and paths.
+const MAX_ALL_TAGS: usize = 4 * MAX_TAGS;
+
+/// The open record of one load or response.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Whose numbers, records and moments it holds.
+    pub(crate) engine: Arc<Engine>,
+    state: Mutex<Recorded>,
+}
+
+/// What was learned.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded {
+    pub(crate) tags: Vec<Arc<TagRecord>>,
+    /// Set where a tag could not be kept: an entry without it would outlive its invalidation.
+    pub(crate) partial: Option<NotStorable>,
+    /// When the oldest load inside began.
+    pub(crate) filled_at: u64,
+    /// When the first value inside expires.
+    pub(crate) fresh_until: u64,
+    /// A value inside was served stale.
+    pub(crate) stale: bool,
+    /// A load inside failed.
+    pub(crate) failed: bool,
+    /// The body said that failures inside do not matter.
+    pub(crate) failures_allowed: bool,
+    /// The body invalidated something.
+    pub(crate) invalidated: bool,
+    /// The lifetime that the body gave.
+    pub(crate) life: Option<Life>,
+    explicit: usize,
+    closed: bool,
+}
+
+impl Recorded {
+    pub(crate) fn new() -> Self {
+        Self {
+            tags: Vec::new(),
+            partial: None,
+            filled_at: u64::MAX,
+            fresh_until: u64::MAX,
+            stale: false,
+            failed: false,
+            failures_allowed: false,
+            invalidated: false,
+            life: None,
+            explicit: 0,
+            closed: false,
+        }
+    }
+
+    /// Why a value made so may not be stored.
+    pub(crate) fn refusal(&self) -> Option<NotStorable> {
+        if self.invalidated {
+            Some(NotStorable::Invalidated)
+        } else if self.failed && !self.failures_allowed {
+            Some(NotStorable::InnerFailed)
+        } else {
+            self.partial
+        }
+    }
+
+    pub(crate) fn add(&mut self, tag: &Arc<TagRecord>) {
+        if self.tags.iter().any(|held| Arc::ptr_eq(held, tag)) {
+            return;
+        }
+        let explicit = crate::tag::is_explicit(tag.name());
+        if self.explicit + usize::from(explicit) > MAX_TAGS || self.tags.len() >= MAX_ALL_TAGS {
+            self.partial = Some(NotStorable::TooManyTags);
+            return;
+        }
+        self.explicit += usize::from(explicit);
+        self.tags.push(Arc::clone(tag));
+    }
+}
+
+impl Record {
+    pub(crate) fn new(engine: &Arc<Engine>) -> Arc<Self> {
+        Arc::new(Self {
+            engine: Arc::clone(engine),
+            state: Mutex::new(Recorded::new()),
+        })
+    }
+
+    /// Changes the record; `false` where it is closed already: its load has ended.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Recorded)) -> bool {
+        let mut recorded = lock(&self.state);
+        if recorded.closed {
+            return false;
+        }
+        change(&mut recorded);
+        true
+    }
+
+    /// Takes in what an inner value carries. Not its `loaded_at`: it was judged after this load
+    /// began, and the older number would make this one dead on arrival.
+    pub(crate) fn absorb(&self, inner: &Entry, served_stale: bool) -> bool {
+        self.with(|recorded| {
+            for tag in &inner.tags {
+                recorded.add(tag);
+            }
+            recorded.partial = recorded.partial.or(inner.partial);
+            recorded.filled_at = recorded.filled_at.min(inner.filled_at);
+            recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
+            recorded.stale |= served_stale;
+        })
+    }
+
+    /// Takes in what an inner load learned whose value became no entry.
+    pub(crate) fn absorb_recorded(&self, inner: &Recorded) -> bool {
+        self.with(|recorded| {
+            for tag in &inner.tags {
+                recorded.add(tag);
+            }
+            recorded.partial = recorded.partial.or(inner.partial);
+            recorded.filled_at = recorded.filled_at.min(inner.filled_at);
+            recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
+            recorded.stale |= inner.stale;
+            recorded.failed |= inner.failed && !inner.failures_allowed;
+            recorded.invalidated |= inner.invalidated;
+        })
+    }
+
+    /// What is known so far.
+    pub(crate) fn snapshot(&self) -> Recorded {
+        lock(&self.state).clone()
+    }
+
+    /// Ends it: what comes later is refused.
+    pub(crate) fn close(&self) -> Recorded {
+        let mut recorded = lock(&self.state);
+        recorded.closed = true;
+        recorded.clone()
+    }
+}

@@ -1,0 +1,74 @@
+//! What `cache-tower` and the expansions of `cache-macros` stand on. Not public API: it changes
+//! without notice.
+
+use crate::cache::Cache;
+use crate::context::process_cache;
+use crate::current::on_current;
+use crate::key::{KeyBytes, KeyRef, KeyWriter, Space};
+use crate::load::look;
+use crate::verbs::Invalidating;
+
+pub use crate::key::{Function, Key};
+pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked};
+pub use crate::path::path_tags;
+pub use crate::respond;
+pub use crate::tag::TagName;
+pub use crate::weight::serialized_len;
+
+/// A function and its key arguments, on the stack while they are small.
+#[derive(Debug)]
+pub struct CallKey {
+    space: Space,
+    bytes: KeyBytes,
+}
+
+impl CallKey {
+    /// The key of a call of `function` whose arguments are still to be written.
+    #[inline]
+    #[must_use]
+    pub fn new(function: &'static Function) -> Self {
+        Self {
+            space: Space::Function(function),
+            bytes: KeyBytes::default(),
+        }
+    }
+
+    /// Where the arguments are written.
+    #[inline]
+    pub fn writer(&mut self) -> KeyWriter<'_> {
+        KeyWriter(&mut self.bytes)
+    }
+
+    /// The key, for people and for [`Cache::explain`].
+    #[must_use]
+    pub fn key(&self) -> Key {
+        KeyRef::new(&self.space, &self.bytes.bytes).to_key()
+    }
+}
+
+/// Looks in the current cache: no await, no lock, no allocation.
+#[inline]
+pub fn lookup<V: Clone + Send + Sync + 'static>(key: &CallKey) -> Looked<V> {
+    look(None, &key.space, &key.bytes)
+}
+
+/// A call that loads anew, whatever is stored.
+pub fn lookup_anew<V: Clone + Send + Sync + 'static>(key: &CallKey) -> Call<V> {
+    Call::of_current(&key.space, &key.bytes)
+}
+
+/// Drops the value of one call.
+pub fn remove(key: &CallKey) -> Invalidating {
+    on_current(|cache| cache.remove(key.key()))
+}
+
+/// Drops the values of every call of a function.
+pub fn clear(function: &'static Function) -> Invalidating {
+    on_current(|cache| cache.of_function(function).clear())
+}
+
+/// The process's cache, without a copy; `None` where one is entered, or none is current.
+#[must_use]
+pub fn installed() -> Option<&'static Cache> {
+    process_cache()
+}

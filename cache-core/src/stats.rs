@@ -1,0 +1,123 @@
+//! What the cache did, counted always; the `metrics` and `tracing` features tell it to the outside.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::reason::Reason;
+
+const STRIPES: usize = 16;
+
+/// One line of the processor's cache for each group of threads, so that hits of two do not meet.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    hits: AtomicU64,
+}
+
+/// The counters of one cache.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    hits: [Stripe; STRIPES],
+    reasons: [AtomicU64; Reason::COUNT],
+    pub(crate) loads: AtomicU64,
+    pub(crate) joined: AtomicU64,
+    pub(crate) stored: AtomicU64,
+    pub(crate) invalidations: AtomicU64,
+    pub(crate) late_tags: AtomicU64,
+    pub(crate) recording: AtomicU64,
+}
+
+std::thread_local! {
+    static STRIPE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
+    };
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            hits: Default::default(),
+            reasons: [const { AtomicU64::new(0) }; Reason::COUNT],
+            loads: AtomicU64::new(0),
+            joined: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+            invalidations: AtomicU64::new(0),
+            late_tags: AtomicU64::new(0),
+            recording: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn hit(&self) {
+        let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
+        self.hits[stripe].hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn outcome(&self, reason: Reason) {
+        if reason == Reason::Hit {
+            self.hit();
+        } else {
+            self.reasons[reason.index()].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn of(&self, reason: Reason) -> u64 {
+        if reason == Reason::Hit {
+            let hits = self
+                .hits
+                .iter()
+                .map(|stripe| stripe.hits.load(Ordering::Relaxed));
+            hits.sum()
+        } else {
+            self.reasons[reason.index()].load(Ordering::Relaxed)
+        }
+    }
+
+    /// The counts, by reason; only those that happened.
+    pub(crate) fn by_reason(&self) -> Vec<(Reason, u64)> {
+        let all = (0..Reason::COUNT).filter_map(Reason::from_index);
+        all.map(|reason| (reason, self.of(reason)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+/// What a cache holds and did since it was built; from [`Cache::stats`](crate::Cache::stats).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Fresh values served.
+    pub hits: u64,
+    /// Stale values served.
+    pub stale: u64,
+    /// Reads that had to load, for whatever reason.
+    pub misses: u64,
+    /// Reads that went past the cache.
+    pub bypassed: u64,
+    /// Every outcome by its reason; only those that happened.
+    pub reasons: Vec<(Reason, u64)>,
+    /// Loads begun, shared or alone.
+    pub loads: u64,
+    /// Reads served by a load that another caller began.
+    pub joined: u64,
+    /// Values stored.
+    pub stored: u64,
+    /// Invalidations applied, by tag, path, key or all.
+    pub invalidations: u64,
+    /// Tags added after the load they were meant for had ended, and so lost: a bug in the caller.
+    pub late_tags: u64,
+    /// Entries kept now.
+    pub entries: u64,
+    /// Bytes kept now: values, keys, tags and bookkeeping.
+    pub bytes: u64,
+    /// Bytes of responses that are being recorded now.
+    pub recording: u64,
+    /// Tag records kept now.
+    pub tags: u64,
+    /// Loads and recordings running now.
+    pub running: u64,
+}

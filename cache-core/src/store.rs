@@ -1,0 +1,116 @@
+//! The store of this process: bytes by key, bounded by weight. Moka keeps it and chooses what to
+//! evict; what is valid is never its business.
+//!
+//! Assumed of it: each operation is linearisable per key. Everything else (what is stored after a
+//! removal, by whom) is decided by the locks of `flight`, under which all its writes happen.
+
+use std::sync::Arc;
+
+use crate::entry::Entry;
+use crate::key::{BuildHashed, Key, KeyRef};
+use crate::reason::Reason;
+use crate::trace::Trace;
+
+/// What the engine needs of a store.
+pub(crate) trait Store: Send + Sync {
+    fn get(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>>;
+    fn insert(&self, key: Key, entry: Arc<Entry>);
+    fn remove(&self, key: &KeyRef<'_>) -> bool;
+    /// Looks at every entry, without order, some perhaps twice; stops where `visit` says `false`.
+    fn visit(&self, visit: &mut dyn FnMut(&Key, &Arc<Entry>) -> bool);
+    /// Entries, and bytes by their weights.
+    fn size(&self) -> (u64, u64);
+    /// Does what the store put off.
+    fn settle(&self);
+}
+
+/// The production store.
+#[derive(Debug)]
+pub(crate) struct MokaStore(moka::sync::Cache<Key, Arc<Entry>, BuildHashed>);
+
+impl MokaStore {
+    pub(crate) fn new(max_bytes: u64, trace: Arc<Trace>) -> Self {
+        Self(
+            moka::sync::Cache::builder()
+                .max_capacity(max_bytes)
+                .weigher(|_: &Key, entry: &Arc<Entry>| entry.weight)
+                .eviction_listener(move |key, _, cause| {
+                    if cause == moka::notification::RemovalCause::Size {
+                        trace.note(key.hash(), Reason::Evicted);
+                    }
+                })
+                .build_with_hasher(BuildHashed),
+        )
+    }
+}
+
+impl Store for MokaStore {
+    #[inline]
+    fn get(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>> {
+        self.0.get(key)
+    }
+
+    fn insert(&self, key: Key, entry: Arc<Entry>) {
+        self.0.insert(key, entry);
+    }
+
+    fn remove(&self, key: &KeyRef<'_>) -> bool {
+        self.0.remove(key).is_some()
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&Key, &Arc<Entry>) -> bool) {
+        for (key, entry) in &self.0 {
+            if !visit(&key, &entry) {
+                return;
+            }
+        }
+    }
+
+    fn size(&self) -> (u64, u64) {
+        self.0.run_pending_tasks();
+        (self.0.entry_count(), self.0.weighted_size())
+    }
+
+    fn settle(&self) {
+        self.0.run_pending_tasks();
+    }
+}
+
+/// A store without a bound, a thread or a clock, for the schedule explorers, which see only their
+/// own primitives.
+#[cfg(revalidate_shuttle)]
+#[derive(Debug, Default)]
+pub(crate) struct PlainStore(crate::sync::Mutex<std::collections::HashMap<Key, Arc<Entry>>>);
+
+#[cfg(revalidate_shuttle)]
+impl Store for PlainStore {
+    fn get(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>> {
+        crate::sync::lock(&self.0).get(&key.to_key()).cloned()
+    }
+
+    fn insert(&self, key: Key, entry: Arc<Entry>) {
+        crate::sync::lock(&self.0).insert(key, entry);
+    }
+
+    fn remove(&self, key: &KeyRef<'_>) -> bool {
+        crate::sync::lock(&self.0).remove(&key.to_key()).is_some()
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&Key, &Arc<Entry>) -> bool) {
+        let all: Vec<_> = crate::sync::lock(&self.0)
+            .iter()
+            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
+            .collect();
+        let _ = all.iter().all(|(key, entry)| visit(key, entry));
+    }
+
+    fn size(&self) -> (u64, u64) {
+        let map = crate::sync::lock(&self.0);
+        (
+            map.len() as u64,
+            map.values().map(|entry| u64::from(entry.weight)).sum(),
+        )
+    }
+
+    fn settle(&self) {}
+}

@@ -1,0 +1,107 @@
+//! The sweeper: gives memory back after invalidations, paced, in the background. No read waits for
+//! it, and nothing is invalid because of it: entries are judged when read, swept or not.
+
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::entry::Spent;
+use crate::store::Store;
+
+/// From the first invalidation to the sweep: others that follow are swept with it.
+const DELAY: Duration = Duration::from_secs(10);
+/// Entries looked at between two pauses: a pass over a million takes about a quarter of a second.
+const PACE: usize = 4096;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Whether a sweeper runs, and whether it is to go once more.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeper {
+    running: AtomicBool,
+    wanted: AtomicBool,
+}
+
+impl Engine {
+    /// Has what can no longer be served freed soon. Needs a runtime; without one the next call that
+    /// has one does it, and until then the store's own bound holds.
+    pub(crate) fn sweep_soon(self: &Arc<Self>) {
+        self.sweeper.wanted.store(true, Ordering::SeqCst);
+        #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
+        {
+            if tokio::runtime::Handle::try_current().is_err()
+                || self.sweeper.running.swap(true, Ordering::SeqCst)
+            {
+                return;
+            }
+            let going = Going(Arc::downgrade(self));
+            drop(tokio::spawn(run(going, self.clock.clone())));
+        }
+    }
+
+    /// One pass, on a thread that may block; returns when the next entry will be spent that is
+    /// still served stale.
+    pub(crate) fn sweep(&self) -> Option<u64> {
+        let mut next = None::<u64>;
+        let mut seen = 0_usize;
+        self.store.visit(&mut |key, entry| {
+            seen += 1;
+            if seen.is_multiple_of(PACE) {
+                std::thread::sleep(PAUSE);
+            }
+            let (sequence, now) = (self.ledger.sequence(), self.clock.now().0);
+            match entry.spent(sequence, now) {
+                Spent::Already(why) => {
+                    if self.remove_same(key, entry) {
+                        self.trace.note(key.hash(), why);
+                    }
+                }
+                Spent::At(end) => next = Some(next.map_or(end, |next| next.min(end))),
+                Spent::NotYet => {}
+            }
+            true
+        });
+        self.store.settle();
+        let mut part = 0;
+        while self.ledger.sweep(part) {
+            part += 1;
+        }
+        next
+    }
+}
+
+/// While it lives, the sweeper counts as running: also when the runtime drops its task.
+#[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
+struct Going(Weak<Engine>);
+
+#[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
+impl Drop for Going {
+    fn drop(&mut self) {
+        let Some(engine) = self.0.upgrade() else {
+            return;
+        };
+        engine.sweeper.running.store(false, Ordering::SeqCst);
+        // Whoever asked between the sweeper's last look and this line found one running.
+        if engine.sweeper.wanted.load(Ordering::SeqCst) {
+            engine.sweep_soon();
+        }
+    }
+}
+
+#[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
+async fn run(going: Going, clock: crate::Clock) {
+    let mut wait = DELAY;
+    loop {
+        clock.sleep(wait).await;
+        let Some(engine) = going.0.upgrade() else {
+            return;
+        };
+        engine.sweeper.wanted.store(false, Ordering::SeqCst);
+        let pass = tokio::task::spawn_blocking(move || engine.sweep()).await;
+        wait = match pass {
+            Ok(Some(end)) => DELAY.max(Duration::from_nanos(end.saturating_sub(clock.now().0))),
+            Ok(None) | Err(_) => return,
+        };
+    }
+}

@@ -1,0 +1,370 @@
+//! What a value weighs in memory, in bytes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::mem::size_of_val;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::ser::{self, Serialize};
+
+use crate::key::Failed;
+
+/// How many bytes of memory a value holds, itself included.
+///
+/// The cache adds its key, its tags and its own bookkeeping. Standard types and collections have it.
+/// A type of your own needs one line when it holds nothing on the heap:
+///
+/// ```
+/// use cache_core::CacheWeight;
+///
+/// #[derive(Clone)]
+/// struct Point { x: f64, y: f64 }
+/// impl CacheWeight for Point {}
+///
+/// #[derive(Clone)]
+/// struct Named { at: Point, name: String }
+/// impl CacheWeight for Named {
+///     fn cache_weight(&self) -> usize {
+///         size_of::<Self>() + self.name.capacity()
+///     }
+/// }
+/// ```
+///
+/// `#[web_method]` does without: it counts the length of the serialised value where the type has no
+/// weight of its own.
+#[diagnostic::on_unimplemented(
+    message = "the cache cannot tell how many bytes a `{Self}` holds",
+    note = "a type with nothing on the heap: `impl CacheWeight for {Self} {{}}`; else return `size_of::<Self>()` and what its fields hold"
+)]
+pub trait CacheWeight {
+    /// The bytes of the value and of what it owns on the heap.
+    fn cache_weight(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+macro_rules! flat {
+    ($($of:ty),+ $(,)?) => { $(impl CacheWeight for $of {})+ };
+}
+flat!(
+    (),
+    bool,
+    char,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    usize,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    isize,
+    f32,
+    f64,
+    Duration,
+    std::time::SystemTime,
+    std::net::IpAddr,
+    std::net::SocketAddr,
+);
+
+impl CacheWeight for str {}
+
+impl CacheWeight for String {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>() + self.capacity()
+    }
+}
+
+impl CacheWeight for Bytes {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>() + self.len()
+    }
+}
+
+/// The heap a value owns: its weight without its own place.
+fn heap<T: CacheWeight>(value: &T) -> usize {
+    value.cache_weight().saturating_sub(size_of::<T>())
+}
+
+impl<T: CacheWeight> CacheWeight for Option<T> {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>() + self.as_ref().map_or(0, heap)
+    }
+}
+
+impl<T: CacheWeight, E> CacheWeight for Result<T, E> {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>() + self.as_ref().map_or(0, heap)
+    }
+}
+
+impl<T: CacheWeight> CacheWeight for [T] {
+    fn cache_weight(&self) -> usize {
+        size_of_val(self) + self.iter().map(heap).sum::<usize>()
+    }
+}
+
+impl<T: CacheWeight, const N: usize> CacheWeight for [T; N] {
+    fn cache_weight(&self) -> usize {
+        self.as_slice().cache_weight()
+    }
+}
+
+impl<T: CacheWeight> CacheWeight for Vec<T> {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>() + self.capacity() * size_of::<T>() + self.iter().map(heap).sum::<usize>()
+    }
+}
+
+impl<T: CacheWeight> CacheWeight for VecDeque<T> {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>() + self.capacity() * size_of::<T>() + self.iter().map(heap).sum::<usize>()
+    }
+}
+
+macro_rules! pointers {
+    ($($of:ident),+) => { $(impl<T: CacheWeight + ?Sized> CacheWeight for $of<T> {
+        fn cache_weight(&self) -> usize {
+            size_of::<Self>() + (**self).cache_weight()
+        }
+    })+ };
+}
+pointers!(Box, Arc);
+
+impl<T: CacheWeight + ?Sized> CacheWeight for &T {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl<T: ToOwned<Owned: CacheWeight> + ?Sized> CacheWeight for Cow<'_, T> {
+    fn cache_weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Borrowed(_) => 0,
+                Self::Owned(owned) => heap(owned),
+            }
+    }
+}
+
+macro_rules! maps {
+    ($($of:ident<$key:ident, $value:ident $(, $hasher:ident)?>),+) => { $(
+        impl<$key: CacheWeight, $value: CacheWeight $(, $hasher)?> CacheWeight for $of<$key, $value $(, $hasher)?> {
+            fn cache_weight(&self) -> usize {
+                size_of::<Self>()
+                    + self.iter().map(|(k, v)| k.cache_weight() + v.cache_weight() + size_of::<usize>()).sum::<usize>()
+            }
+        }
+    )+ };
+}
+maps!(HashMap<K, V, S>, BTreeMap<K, V>);
+
+macro_rules! sets {
+    ($($of:ident<$key:ident $(, $hasher:ident)?>),+) => { $(
+        impl<$key: CacheWeight $(, $hasher)?> CacheWeight for $of<$key $(, $hasher)?> {
+            fn cache_weight(&self) -> usize {
+                size_of::<Self>() + self.iter().map(|k| k.cache_weight() + size_of::<usize>()).sum::<usize>()
+            }
+        }
+    )+ };
+}
+sets!(HashSet<K, S>, BTreeSet<K>);
+
+macro_rules! tuples {
+    ($($($name:ident)+;)+) => { $(
+        impl<$($name: CacheWeight),+> CacheWeight for ($($name,)+) {
+            fn cache_weight(&self) -> usize {
+                #[allow(non_snake_case)]
+                let ($($name,)+) = self;
+                size_of::<Self>() $(+ heap($name))+
+            }
+        }
+    )+ };
+}
+tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
+
+/// What a value that cannot say its weight is reckoned to hold: the length of its parts, serialised.
+pub fn serialized_len<T: Serialize + ?Sized>(value: &T) -> usize {
+    let mut length = Length(0);
+    match value.serialize(&mut length) {
+        Ok(()) | Err(Failed) => length.0,
+    }
+}
+
+/// Counts what would be written.
+struct Length(usize);
+
+macro_rules! count {
+    ($($method:ident: $type:ty => $length:expr),+ $(,)?) => { $(fn $method(self, _: $type) -> Result<(), Failed> {
+        self.0 += $length;
+        Ok(())
+    })+ };
+}
+
+impl ser::Serializer for &mut Length {
+    type Ok = ();
+    type Error = Failed;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    count!(serialize_bool: bool => 1, serialize_i8: i8 => 1, serialize_i16: i16 => 2, serialize_i32: i32 => 4,
+        serialize_i64: i64 => 8, serialize_i128: i128 => 16, serialize_u8: u8 => 1, serialize_u16: u16 => 2,
+        serialize_u32: u32 => 4, serialize_u64: u64 => 8, serialize_u128: u128 => 16, serialize_char: char => 4,
+        serialize_f32: f32 => 4, serialize_f64: f64 => 8, serialize_unit_struct: &'static str => 1);
+
+    fn serialize_str(self, text: &str) -> Result<(), Failed> {
+        // A String's own three words come with its text.
+        self.0 += size_of::<String>() + text.len();
+        Ok(())
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Failed> {
+        self.0 += size_of::<Vec<u8>>() + bytes.len();
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Failed> {
+        self.serialize_bool(false)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failed> {
+        self.0 += 1;
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Failed> {
+        self.serialize_bool(false)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+    ) -> Result<(), Failed> {
+        self.serialize_bool(false)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Failed> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Failed> {
+        self.serialize_some(value)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Failed> {
+        self.0 += size_of::<Vec<u8>>();
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Failed> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Failed> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Failed> {
+        self.0 += 1;
+        Ok(self)
+    }
+
+    fn serialize_map(self, entries: Option<usize>) -> Result<Self, Failed> {
+        self.serialize_seq(entries)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Failed> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Failed> {
+        self.0 += 1;
+        Ok(self)
+    }
+}
+
+macro_rules! count_parts {
+    ($($trait:ident $method:ident),+) => { $(impl ser::$trait for &mut Length {
+        type Ok = ();
+        type Error = Failed;
+
+        fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+            value.serialize(&mut **self)
+        }
+
+        fn end(self) -> Result<(), Failed> {
+            Ok(())
+        }
+    })+ };
+}
+count_parts!(
+    SerializeSeq serialize_element, SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field, SerializeTupleVariant serialize_field
+);
+
+macro_rules! count_fields {
+    ($($trait:ident),+) => { $(impl ser::$trait for &mut Length {
+        type Ok = ();
+        type Error = Failed;
+
+        fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), Failed> {
+            value.serialize(&mut **self)
+        }
+
+        fn end(self) -> Result<(), Failed> {
+            Ok(())
+        }
+    })+ };
+}
+count_fields!(SerializeStruct, SerializeStructVariant);
+
+impl ser::SerializeMap for &mut Length {
+    type Ok = ();
+    type Error = Failed;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failed> {
+        key.serialize(&mut **self)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Result<(), Failed> {
+        Ok(())
+    }
+}
