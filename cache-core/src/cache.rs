@@ -213,7 +213,7 @@ impl Cache {
         let names = bytes.flaw.map_or_else(|| tag::names(tags), Err);
         let made = self.made(&key, value, life.into(), names, times);
         Stored(made.map_or_else(Some, |entry| {
-            Counters::count(&self.engine.counters.stored);
+            self.engine.stored();
             self.engine.detach_and_insert(key, entry);
             None
         }))
@@ -288,7 +288,7 @@ impl Cache {
             made.and_then(|entry| cache.engine.land_pending(&key, pending.id, Some(entry)));
         Stored(match landed {
             Ok(()) => {
-                Counters::count(&cache.engine.counters.stored);
+                cache.engine.stored();
                 None
             }
             Err(reason) => {

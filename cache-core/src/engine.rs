@@ -130,6 +130,15 @@ impl Engine {
         self.sweep_soon();
     }
 
+    /// Counts a stored value. Now and then it has the records swept of tags that evicted entries left.
+    pub(crate) fn stored(self: &Arc<Self>) {
+        const NOW_AND_THEN: u64 = 4096;
+        let stored = self.counters.stored.fetch_add(1, Ordering::Relaxed) + 1;
+        if stored.is_multiple_of(NOW_AND_THEN) {
+            self.sweep_soon();
+        }
+    }
+
     /// A permit to load, and whether it had to be waited for; none past the wait limit, for a load
     /// that waits for ever serves nobody.
     pub(crate) async fn permit(&self) -> (Option<Arc<OwnedSemaphorePermit>>, bool) {

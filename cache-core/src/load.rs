@@ -917,7 +917,7 @@ where
     let storable = storable.and(plan.choice.map(|_| ()));
     let (entry, fate) = lead.land(entry, storable, None);
     if fate.is_ok() {
-        Counters::count(&engine.counters.stored);
+        engine.stored();
     }
     Outcome::Landed(entry)
 }

@@ -323,7 +323,7 @@ impl Recording {
         let (entry, storable) = engine.entry(key, value, weight, times, choice, None, recorded);
         let (entry, fate) = self.lead.land(entry, storable, under.map(|under| &under.0));
         if fate.is_ok() {
-            Counters::count(&engine.counters.stored);
+            engine.stored();
         }
         let stale = entry.born_stale;
         let Some(held) = Held::new(entry, stale) else {

@@ -78,30 +78,36 @@ struct Going(Weak<Engine>);
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 impl Drop for Going {
     fn drop(&mut self) {
-        let Some(engine) = self.0.upgrade() else {
-            return;
-        };
-        engine.sweeper.running.store(false, Ordering::SeqCst);
-        // Whoever asked between the sweeper's last look and this line found one running.
-        if engine.sweeper.wanted.load(Ordering::SeqCst) {
-            engine.sweep_soon();
+        if let Some(engine) = self.0.upgrade() {
+            engine.sweeper.running.store(false, Ordering::SeqCst);
         }
     }
 }
 
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 async fn run(going: Going, clock: crate::Clock) {
-    let mut wait = DELAY;
-    loop {
-        clock.sleep(wait).await;
+    // When something stale will be spent; at first, now.
+    let mut due = Some(0);
+    while let Some(at) = due {
+        clock.sleep(DELAY).await;
         let Some(engine) = going.0.upgrade() else {
             return;
         };
-        engine.sweeper.wanted.store(false, Ordering::SeqCst);
-        let pass = tokio::task::spawn_blocking(move || engine.sweep()).await;
-        wait = match pass {
-            Ok(Some(end)) => DELAY.max(Duration::from_nanos(end.saturating_sub(clock.now().0))),
-            Ok(None) | Err(_) => return,
-        };
+        let wanted = engine.sweeper.wanted.swap(false, Ordering::SeqCst);
+        if !wanted && clock.now().0 < at {
+            continue;
+        }
+        match tokio::task::spawn_blocking(move || engine.sweep()).await {
+            Ok(next) => due = next,
+            Err(_) => return,
+        }
+    }
+    let engine = going.0.clone();
+    drop(going);
+    // Whoever asked between the last pass and this line found a sweeper running.
+    if let Some(engine) = engine.upgrade()
+        && engine.sweeper.wanted.load(Ordering::SeqCst)
+    {
+        engine.sweep_soon();
     }
 }
