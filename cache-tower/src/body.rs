@@ -1,0 +1,110 @@
+//! The body of the layer's responses.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use cache_core::respond::Scope;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::recording::Reader;
+
+/// What a body fails with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pin_project! {
+    /// The body of a [`CacheService`](crate::CacheService)'s response: bytes from the cache, a
+    /// response that is being recorded, or the inner service's own body passed on.
+    pub struct CacheBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjected]
+    enum Kind<B> {
+        Whole { bytes: Bytes },
+        Recorded { reader: Reader<B> },
+        Inner { #[pin] body: B, scope: Option<Scope> },
+    }
+}
+
+impl<B> CacheBody<B> {
+    #[inline]
+    pub(crate) const fn whole(bytes: Bytes) -> Self {
+        Self { kind: Kind::Whole { bytes } }
+    }
+
+    pub(crate) const fn recorded(reader: Reader<B>) -> Self {
+        Self { kind: Kind::Recorded { reader } }
+    }
+
+    /// `scope` is in force while the body is polled: it may call cached functions.
+    pub(crate) const fn inner(body: B, scope: Option<Scope>) -> Self {
+        Self { kind: Kind::Inner { body, scope } }
+    }
+}
+
+impl<B> Body for CacheBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().kind.project() {
+            KindProjected::Whole { bytes } if bytes.is_empty() => Poll::Ready(None),
+            KindProjected::Whole { bytes } => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
+            KindProjected::Recorded { reader } => reader.poll_frame(cx),
+            KindProjected::Inner { body, scope } => {
+                let polled = match scope {
+                    Some(scope) => scope.run(|| body.poll_frame(cx)),
+                    None => body.poll_frame(cx),
+                };
+                polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole { bytes } => bytes.is_empty(),
+            Kind::Recorded { reader } => reader.is_end_stream(),
+            Kind::Inner { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole { bytes } => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Recorded { reader } => reader.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+impl<B> Default for CacheBody<B> {
+    /// An empty body.
+    fn default() -> Self {
+        Self::whole(Bytes::new())
+    }
+}
+
+impl<B> fmt::Debug for CacheBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Whole { .. } => "CacheBody::Whole",
+            Kind::Recorded { .. } => "CacheBody::Recorded",
+            Kind::Inner { .. } => "CacheBody::Inner",
+        })
+    }
+}

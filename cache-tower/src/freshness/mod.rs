@@ -1,0 +1,120 @@
+//! Freshness and storability (RFC 9111): pure functions of what a message says and of the time.
+//!
+//! Nothing here reads a clock, and nothing knows where responses are kept.
+
+mod control;
+mod storable;
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::{AGE, DATE, EXPIRES, HeaderName};
+
+pub use control::CacheControl;
+pub(crate) use control::delta_seconds;
+pub(crate) use storable::{Judged, Rules, judge};
+
+/// The freshness lifetime that a response states (RFC 9111, section 4.2.1): `s-maxage`, else
+/// `max-age`, else `Expires` less `Date`. Invalid dates are in the past. `None`: it states nothing.
+#[must_use]
+pub fn explicit_lifetime(control: &CacheControl, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
+    if let Some(seconds) = control.s_maxage.or(control.max_age) {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let mut lines = headers.get_all(EXPIRES).iter();
+    let first = lines.next()?;
+    if lines.any(|line| line != first) {
+        return Some(Duration::ZERO);
+    }
+    let expires = first.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
+    let date = date(headers, DATE).unwrap_or(received);
+    Some(expires.and_then(|at| at.duration_since(date).ok()).unwrap_or_default())
+}
+
+/// The age that a response had when its request was sent, as far as can be known
+/// (RFC 9111, section 4.2.3): at any later moment its age is this and the time since then.
+#[must_use]
+pub fn initial_age(headers: &HeaderMap, received: SystemTime, took: Duration) -> Duration {
+    let stated = headers.get(AGE).and_then(|value| {
+        // A list counts by its first member, as the RFC advises.
+        let first = value.as_bytes().split(|&b| b == b',').next()?;
+        delta_seconds(first.trim_ascii())
+    });
+    let stated = Duration::from_secs(stated.unwrap_or(0).into());
+    let apparent = date(headers, DATE)
+        .and_then(|date| received.duration_since(date).ok())
+        .unwrap_or_default();
+    stated.max(apparent.saturating_sub(took))
+}
+
+/// An HTTP date in any of its three forms (RFC 9110, section 5.6.7); `None` where it is not one.
+pub(crate) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
+    let text = headers.get(name)?.to_str().ok()?;
+    httpdate::parse_http_date(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn now() -> SystemTime {
+        // Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example.
+        NOW + Duration::from_secs(784_111_777)
+    }
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn lifetimes() {
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        for (lines, expected) in [
+            (vec![], None),
+            (vec![("cache-control", "public")], None),
+            (vec![("cache-control", "max-age=60")], Some(60)),
+            (vec![("cache-control", "max-age=60, s-maxage=5")], Some(5)),
+            (vec![("cache-control", "max-age=60"), ("expires", "0")], Some(60)),
+            (vec![date, ("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], Some(60)),
+            (vec![("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], Some(60)),
+            (vec![date, ("expires", "Sunday, 06-Nov-94 08:50:37 GMT")], Some(60)),
+            (vec![date, ("expires", "Sun Nov  6 08:50:37 1994")], Some(60)),
+            (vec![date, ("expires", "Sun, 06 Nov 1994 08:49:36 GMT")], Some(0)),
+            (vec![date, ("expires", "0")], Some(0)),
+            (vec![date, ("expires", "tomorrow")], Some(0)),
+            (vec![date, ("expires", "Sun, 06 Nov 1994 08:50:37 GMT"), ("expires", "0")], Some(0)),
+        ] {
+            let headers = headers(&lines);
+            let found = explicit_lifetime(&CacheControl::of(&headers), &headers, now());
+            assert_eq!(found, expected.map(Duration::from_secs), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        let old = ("date", "Sun, 06 Nov 1994 08:49:27 GMT");
+        let future = ("date", "Sun, 06 Nov 1994 08:59:37 GMT");
+        for (lines, took, expected) in [
+            (vec![], 0, 0),
+            (vec![("age", "7")], 0, 7),
+            (vec![("age", "7")], 5, 7),
+            (vec![("age", "7, 9")], 0, 7),
+            (vec![("age", "-7")], 0, 0),
+            (vec![("age", "seven")], 0, 0),
+            (vec![old], 0, 10),
+            (vec![old], 4, 6),
+            (vec![old], 40, 0),
+            (vec![old, ("age", "30")], 4, 30),
+            (vec![future, ("age", "3")], 0, 3),
+        ] {
+            let found = initial_age(&headers(&lines), now(), Duration::from_secs(took));
+            assert_eq!(found, Duration::from_secs(expected), "{lines:?} after {took} s");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! [`CacheLayer`]: what a cache around a service is told when it is made.
+
+use std::sync::Arc;
+
+use cache_core::{Cache, IntoTags, Life, MAX_TAGS};
+use tower_layer::Layer;
+
+use crate::policy::Cookies;
+use crate::service::CacheService;
+use crate::template::Template;
+
+/// The largest body that is stored, unless said otherwise: 8 MiB.
+const MAX_BODY_BYTES: usize = 8 << 20;
+
+/// A layer that answers GET and HEAD requests from a tagged cache: around an axum `Router`, one route,
+/// a nested router or any tower service.
+///
+/// Nothing is stored that was not declared storable: by [`ttl`](Self::ttl) on the layer, by a
+/// [`CachePolicy`](crate::CachePolicy) in the response, or by the response's own `Cache-Control` or
+/// `Expires`. Fastest around the whole router, where a hit never enters it.
+///
+/// ```
+/// use cache_tower::{CacheLayer, Cookies};
+///
+/// let whole_site = CacheLayer::new();                    // stores what handlers declare storable
+/// let one_route = CacheLayer::new()
+///     .tags(["blog", "post:{slug}"])                     // path parameters of the matched route
+///     .ttl("10m")
+///     .cookies(Cookies::Ignore);
+/// ```
+///
+/// # What is never stored
+///
+/// Responses to other methods than GET; those with `Set-Cookie`, `private`, `no-store`, `no-cache` or
+/// `Vary: *`; those to requests with `Authorization`, unless they say `public`, `s-maxage` or
+/// `must-revalidate`; error statuses that state no freshness of their own; responses larger than
+/// [`max_body_bytes`](Self::max_body_bytes); and those whose making invalidated something, or in
+/// which a cached call failed. Requests with and without `Authorization` never share an entry.
+///
+/// # What the handler sees
+///
+/// A GET that may be shared runs as a task of its own, so that a client that leaves strands nobody;
+/// it has no `If-None-Match` and `If-Modified-Since`, which the layer answers itself. In it the cache
+/// is current, and the tags of every cached call flow into the stored response.
+///
+/// # What clients see
+///
+/// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
+/// [`Refusal`](crate::Refusal)'s tokens; `Age` on what was stored; an `ETag` of the layer's where the
+/// handler set none and the body was complete at once. Where the handler said nothing to clients
+/// they are told `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may
+/// keep: an invalidation is then seen at their next request, for the price of a 304.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a layer does nothing until it is put around a service"]
+pub struct CacheLayer {
+    config: Arc<Config>,
+}
+
+/// What a layer was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) name: Box<str>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) life: Option<Life>,
+    pub(crate) tags: Vec<Template>,
+    pub(crate) cookies: Option<Cookies>,
+    pub(crate) max_body_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: Box::default(),
+            cache: None,
+            life: None,
+            tags: Vec::new(),
+            cookies: None,
+            max_body_bytes: MAX_BODY_BYTES,
+        }
+    }
+}
+
+impl CacheLayer {
+    /// For applications: stores only what is explicitly declared storable.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+
+    /// Declares the responses storable, for this long: whole seconds, a `Duration`, text such as
+    /// `"1h30m"`, a built-in profile such as `"hours"`, or a [`Life`] with its stale windows. A
+    /// response that states its own freshness is kept for that long instead.
+    ///
+    /// It covers the statuses 200, 203, 204, 300, 301 and 308, no `text/event-stream`, and no
+    /// request with a `Cookie` until [`cookies`](Self::cookies) is said.
+    ///
+    /// # Panics
+    ///
+    /// With text that is no lifetime.
+    #[track_caller]
+    pub fn ttl(self, life: impl Into<Life>) -> Self {
+        let life = life.into();
+        self.with(|config| config.life = Some(life))
+    }
+
+    /// The same as [`ttl`](Self::ttl), by the name that [`Life`] goes by.
+    ///
+    /// # Panics
+    ///
+    /// With text that is no lifetime.
+    #[track_caller]
+    pub fn life(self, life: impl Into<Life>) -> Self {
+        self.ttl(life)
+    }
+
+    /// Adds tags to every response that is stored. `{name}` stands for the path parameter of the
+    /// matched axum route; `{{` and `}}` are braces. They declare nothing storable by themselves.
+    ///
+    /// A response whose request has no such parameter is served and not stored; so is every one of a
+    /// layer around a whole router, which sees requests before they are routed.
+    ///
+    /// # Panics
+    ///
+    /// As axum's `route` does, with what cannot be right: an empty tag or one longer than 256
+    /// characters, unbalanced braces, more than 128 tags.
+    #[track_caller]
+    pub fn tags<M>(self, tags: impl IntoTags<M>) -> Self {
+        let mut templates = Vec::new();
+        let mut wrong = None;
+        tags.each_tag(&mut |tag| match Template::parse(tag) {
+            Ok(template) => templates.push(template),
+            Err(problem) => wrong = Some(problem),
+        });
+        if let Some(problem) = wrong {
+            panic!("{problem}");
+        }
+        let count = self.config.tags.len() + templates.len();
+        assert!(count <= MAX_TAGS, "a layer has {count} tags; an entry carries at most {MAX_TAGS}");
+        self.with(|config| config.tags.append(&mut templates))
+    }
+
+    /// Names the layer: two layers of one cache with different names share no entries.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.with(|config| config.name = name.into().into())
+    }
+
+    /// The cache to use, which is then current for the handler. Without it the current or installed
+    /// one is used.
+    pub fn cache(self, cache: Cache) -> Self {
+        self.with(|config| config.cache = Some(cache))
+    }
+
+    /// Says what cookies mean for responses that are storable by this layer's own
+    /// [`ttl`](Self::ttl). Until it is said, requests with a `Cookie` pass by.
+    pub fn cookies(self, cookies: Cookies) -> Self {
+        self.with(|config| config.cookies = Some(cookies))
+    }
+
+    /// The largest body that is stored; 8 MiB by default. What is larger flows through.
+    pub fn max_body_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.max_body_bytes = bytes)
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
+
+    fn layer(&self, inner: S) -> CacheService<S> {
+        CacheService::new(inner, Arc::clone(&self.config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "never closed")]
+    fn bad_tags_panic() {
+        let _ = CacheLayer::new().tags(["blog", "post:{slug"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 128")]
+    fn too_many_tags_panic() {
+        let _ = CacheLayer::new().tags((0..129).map(|n| n.to_string()));
+    }
+
+    #[test]
+    #[should_panic(expected = "no lifetime")]
+    fn bad_lifetimes_panic() {
+        let _ = CacheLayer::new().ttl("ten minutes");
+    }
+}

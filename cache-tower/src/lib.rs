@@ -1,0 +1,35 @@
+//! The HTTP half of [revalidate](https://docs.rs/revalidate): a tagged cache around any tower
+//! service. Applications use it through the facade crate `revalidate`.
+//!
+//! A request goes one way. The *service* writes its *key* and looks; a fresh or stale response is
+//! *reused* at once. A *miss* leads a *load*, joins another's or goes alone. A load calls the inner
+//! service as a task of its own, *freshness* judges what comes back, and a *recording* takes its body
+//! for the store while clients stream from it.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod body;
+mod conditional;
+pub mod freshness;
+mod future;
+mod key;
+mod layer;
+mod load;
+mod miss;
+mod policy;
+mod recording;
+mod refusal;
+mod respond;
+mod service;
+mod status;
+mod stored;
+mod template;
+mod vary;
+
+pub use body::{BoxError, CacheBody};
+pub use future::ResponseFuture;
+pub use layer::CacheLayer;
+pub use policy::{Bypass, CachePolicy, Cookies};
+pub use refusal::Refusal;
+pub use service::CacheService;

@@ -1,0 +1,460 @@
+//! One load of a response, as a task of its own: calls the inner service, judges what comes back,
+//! records its body and stores it.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::respond::{self, Held, Recording as Lead, ResponseKey, Scope};
+use cache_core::spi::TagName;
+use cache_core::{Cache, Life, NotStorable, Timestamp};
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::response::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use tokio::sync::oneshot;
+use tower_service::Service;
+
+use crate::body::{BoxError, CacheBody};
+use crate::conditional::entity_tag;
+use crate::freshness::{Judged, Rules, judge};
+use crate::future::Oneshot;
+use crate::key::KeyBuf;
+use crate::layer::Config;
+use crate::miss::Miss;
+use crate::policy::CachePolicy;
+use crate::recording::{Chunks, Recording, Role};
+use crate::refusal::Refusal;
+use crate::respond::{StoredInside, same_cache, tell_client};
+use crate::service::{Depth, response_of};
+use crate::stored::{Kept, Stored, Variant, clean};
+use crate::vary::VaryNames;
+
+/// For how long a body is read on to be stored when nobody listens to it.
+const UNHEARD: Duration = Duration::from_secs(30);
+/// For how long the names are kept that responses vary by.
+const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
+/// How many frames are taken without a pause for other tasks.
+const BURST: usize = 64;
+
+/// What the caller whose request was loaded is told.
+pub(crate) enum Led<B, E> {
+    Response { parts: Parts, body: CacheBody<B>, outcome: Result<(), Refusal>, scope: Scope },
+    /// The load failed, and there was a stale response.
+    Stale { held: Held<Kept>, answered: Option<StatusCode> },
+    Failed { error: E, scope: Scope },
+}
+
+/// A response that is being recorded, as its joiners see it.
+pub(crate) struct SharedHead<B> {
+    pub(crate) parts: Parts,
+    pub(crate) recording: Arc<Recording<B>>,
+    pub(crate) fresh_until: Timestamp,
+    variant: Option<Variant>,
+}
+
+impl<B> SharedHead<B> {
+    /// Whether a request with these headers selects this response.
+    pub(crate) fn is_selected_by(&self, key: &KeyBuf, request: &HeaderMap) -> bool {
+        self.variant.as_ref().is_none_or(|variant| variant.is_selected_by(key, request))
+    }
+}
+
+/// A load that has the right to store.
+pub(crate) struct Load<S, ReqBody> {
+    lead: Lead,
+    miss: Miss<S, ReqBody>,
+    paths: Vec<TagName>,
+}
+
+/// A response found storable, and all that its storing needs.
+struct Storing {
+    lead: Lead,
+    cache: Cache,
+    judged: Judged,
+    key: KeyBuf,
+    variant: Option<Variant>,
+    paths: Vec<TagName>,
+    limit: usize,
+}
+
+type Caller<B, E> = Option<oneshot::Sender<Led<B, E>>>;
+
+fn tell<B, E>(caller: Caller<B, E>, led: Led<B, E>) {
+    if let Some(caller) = caller {
+        // The caller may have left; what was loaded is stored all the same.
+        let _ = caller.send(led);
+    }
+}
+
+impl<S, ReqBody> Load<S, ReqBody> {
+    pub(crate) const fn new(lead: Lead, miss: Miss<S, ReqBody>, paths: Vec<TagName>) -> Self {
+        Self { lead, miss, paths }
+    }
+}
+
+impl<S, ReqBody, ResBody> Load<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Send + 'static,
+    ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    pub(crate) async fn run(self, caller: Caller<ResBody, S::Error>) {
+        let Self { lead, miss, paths } = self;
+        let Miss { config, cache, service, mut request, key, selected, held, depth, within, .. } = miss;
+        let scope = lead.scope().clone();
+        let sent = request.headers().clone();
+        let own_tags = own_tags(&config, &mut request).await;
+        let refreshed = held.clone();
+        // The layer compares clients' validators itself: what is stored must be whole.
+        request.headers_mut().remove(IF_NONE_MATCH);
+        request.headers_mut().remove(IF_MODIFIED_SINCE);
+        request.extensions_mut().insert(Depth(depth.saturating_add(1)));
+
+        let response = match scope.enter(Oneshot::new(service, request)).await {
+            Ok(response) => response,
+            Err(error) => {
+                lead.refuse(NotStorable::Error);
+                refresh_failed(&cache, refreshed.as_ref());
+                return tell(caller, match usable(&cache, held) {
+                    Some(held) => Led::Stale { held, answered: None },
+                    None => Led::Failed { error, scope },
+                });
+            }
+        };
+        let (mut parts, body) = response.into_parts();
+        if parts.status.is_server_error()
+            && let Some(held) = usable(&cache, held)
+        {
+            refresh_failed(&cache, refreshed.as_ref());
+            lead.refuse(NotStorable::Error);
+            return tell(caller, Led::Stale { held, answered: Some(parts.status) });
+        }
+        scope.tag(own_tags);
+        if let Some(policy) = parts.extensions.get::<CachePolicy>() {
+            scope.tag(policy.tag_texts().iter().map(|tag| TagName::user(tag)).collect());
+        }
+        let verdict = verdict(&config, &cache, &lead, &parts, &body, &sent).and_then(|judged| {
+            let variant = variant(&key, selected.as_ref(), &parts.headers, &sent)?;
+            Ok((judged, variant))
+        });
+        let (judged, variant) = match verdict {
+            Ok(verdict) => verdict,
+            Err(refusal) => {
+                refuse(lead, refusal, &paths);
+                let body = CacheBody::inner(body, Some(scope.clone()).filter(|_| !within));
+                return tell(caller, Led::Response { parts, body, outcome: Err(refusal), scope });
+            }
+        };
+        parts.extensions.remove::<CachePolicy>();
+        clean(&mut parts.headers);
+        if judged.client_unsaid {
+            tell_client(&mut parts.headers, judged.life.as_ref());
+        }
+        let limit = config.max_body_bytes;
+        let storing = Storing { lead, cache, judged, key, variant, paths, limit };
+        storing.take(parts, Box::pin(body), scope, caller).await;
+    }
+}
+
+fn usable(cache: &Cache, held: Option<Held<Kept>>) -> Option<Held<Kept>> {
+    held.filter(|held| held.usable_on_error(cache) && response_of(held).is_some())
+}
+
+/// Keeps a failing service from being asked again at every stale hit.
+fn refresh_failed(cache: &Cache, held: Option<&Held<Kept>>) {
+    if let Some(stored) = held.and_then(response_of) {
+        stored.refresh_failed(cache.clock().now());
+    }
+}
+
+/// Ends a load whose response is not stored, and keeps those who come next from queueing.
+fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
+    match (refusal.mark_for(), refusal) {
+        (Some(lasting), _) => lead.refuse_and_mark(refusal.code(), paths, lasting),
+        (None, Refusal::Engine(why)) => lead.refuse(why),
+        (None, _) => lead.refuse(NotStorable::Response),
+    }
+}
+
+/// The layer's own tags, with the path parameters of the matched route.
+async fn own_tags<B>(config: &Config, request: &mut Request<B>) -> Result<Vec<TagName>, NotStorable> {
+    if !config.tags.iter().any(crate::template::Template::has_parameters) {
+        return config.tags.iter().map(|tag| tag.fill(|_| None)).collect();
+    }
+    #[cfg(feature = "axum")]
+    {
+        use axum::extract::{FromRequestParts, RawPathParams};
+        // The extractor wants whole parts; it reads their extensions and nothing else.
+        let (mut parts, ()) = Request::new(()).into_parts();
+        std::mem::swap(&mut parts.extensions, request.extensions_mut());
+        let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
+        std::mem::swap(&mut parts.extensions, request.extensions_mut());
+        let parameters = parameters.map_err(|_| NotStorable::TagPlaceholder)?;
+        let value = |name: &str| parameters.iter().find_map(|(known, value)| (known == name).then_some(value));
+        config.tags.iter().map(|tag| tag.fill(value)).collect()
+    }
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = request;
+        Err(NotStorable::TagPlaceholder)
+    }
+}
+
+fn verdict<B: Body>(
+    config: &Config,
+    cache: &Cache,
+    lead: &Lead,
+    parts: &Parts,
+    body: &B,
+    sent: &HeaderMap,
+) -> Result<Judged, Refusal> {
+    if parts.extensions.get::<StoredInside>().is_some_and(|inside| same_cache(&inside.0, cache)) {
+        return Err(Refusal::StoredInside);
+    }
+    let said = lead.scope().said();
+    let judged = judge(parts.status, &parts.headers, &Rules {
+        policy: parts.extensions.get::<CachePolicy>(),
+        said: said.life,
+        layer: config.life,
+        authorized: sent.contains_key(http::header::AUTHORIZATION),
+        received: cache.clock().system_time(),
+        took: cache.clock().now().since(lead.began()),
+    })?;
+    if let Some(why) = said.refusal {
+        return Err(why.into());
+    }
+    if body.size_hint().lower() > config.max_body_bytes as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(judged)
+}
+
+/// Which variant a response is, by what it and those before it vary by.
+fn variant(
+    key: &KeyBuf,
+    known: Option<&Variant>,
+    headers: &HeaderMap,
+    sent: &HeaderMap,
+) -> Result<Option<Variant>, Refusal> {
+    let mut names = VaryNames::of(headers)?;
+    if let Some(known) = known {
+        names = names.with(&known.names)?;
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Variant { key: names.select(key, sent)?, names }))
+}
+
+/// How taking a body went on.
+enum Taken {
+    Whole(Option<HeaderMap>),
+    Pending,
+    Refused(Refusal),
+    Failed(BoxError),
+}
+
+impl Storing {
+    /// Takes the body: at once if it is all there, else while it is streamed to those who listen.
+    async fn take<B, E>(
+        self,
+        mut parts: Parts,
+        mut body: Pin<Box<B>>,
+        scope: Scope,
+        caller: Caller<B, E>,
+    ) where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut chunks = Chunks::new(respond::reserve(&self.cache));
+        let mut frames = 0;
+        let taken = poll_fn(|cx| Poll::Ready(loop {
+            frames += 1;
+            if frames > BURST {
+                break Taken::Pending;
+            }
+            match scope.run(|| body.as_mut().poll_frame(cx)) {
+                Poll::Pending => break Taken::Pending,
+                Poll::Ready(None) => break Taken::Whole(None),
+                Poll::Ready(Some(Err(error))) => break Taken::Failed(error.into()),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => {
+                        if let Err(refusal) = chunks.add(data, self.limit) {
+                            break Taken::Refused(refusal);
+                        }
+                        if body.is_end_stream() {
+                            break Taken::Whole(None);
+                        }
+                    }
+                    Err(frame) => break Taken::Whole(frame.into_trailers().ok()),
+                },
+            }
+        }))
+        .await;
+
+        let hint = match body.size_hint().exact() {
+            Some(rest) => http_body::SizeHint::with_exact(rest + chunks.length()),
+            None => http_body::SizeHint::default(),
+        };
+        let (recording, refusal) = match taken {
+            Taken::Whole(None) => {
+                let whole = chunks.whole();
+                if !parts.headers.contains_key(ETAG) && parts.status == StatusCode::OK {
+                    parts.headers.insert(ETAG, entity_tag(&whole, &parts.headers));
+                }
+                let outcome = self.store(&parts, whole.clone());
+                let body = CacheBody::whole(whole);
+                return tell(caller, Led::Response { parts, body, outcome, scope });
+            }
+            Taken::Pending => {
+                let recording = Recording::new(hint, chunks);
+                return self.stream(parts, body, recording, scope, caller).await;
+            }
+            Taken::Whole(trailers) => {
+                let recording = Recording::new(hint, chunks);
+                recording.finish(trailers);
+                (recording, Refusal::Trailers)
+            }
+            Taken::Refused(refusal) => {
+                let recording = Recording::new(hint, chunks);
+                recording.hand_over(body);
+                (recording, refusal)
+            }
+            Taken::Failed(error) => {
+                let recording = Recording::new(hint, chunks);
+                recording.fail(error);
+                (recording, Refusal::BodyFailed)
+            }
+        };
+        refuse(self.lead, refusal, &self.paths);
+        let body = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
+        tell(caller, Led::Response { parts, body, outcome: Err(refusal), scope });
+    }
+
+    /// Gives the head to those who wait, and reads the body for them and for the store.
+    async fn stream<B, E>(
+        self,
+        parts: Parts,
+        mut body: Pin<Box<B>>,
+        recording: Arc<Recording<B>>,
+        scope: Scope,
+        caller: Caller<B, E>,
+    ) where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let first = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
+        self.lead.share_head(Arc::new(SharedHead {
+            parts: parts.clone(),
+            recording: Arc::clone(&recording),
+            fresh_until: match &self.judged.life {
+                Some(life) => self.lead.began().plus(life.ttl()),
+                None => scope.said().fresh_until.unwrap_or_else(|| self.lead.began().plus(Life::WEEK.ttl())),
+            },
+            variant: self.variant.clone(),
+        }));
+        let status = parts.status;
+        let mut headers = parts.headers.clone();
+        tell(caller, Led::Response { parts, body: first, outcome: Ok(()), scope: scope.clone() });
+
+        let broken_off = BreakOff(&recording);
+        let clock = self.cache.clock();
+        let mut burst = 0;
+        let refusal = loop {
+            match heard_frame(&mut body, &scope, &recording, &clock).await {
+                None => break Refusal::BodyFailed,
+                Some(None) => {
+                    recording.finish(None);
+                    let whole = recording.whole();
+                    if !headers.contains_key(ETAG) && status == StatusCode::OK {
+                        headers.insert(ETAG, entity_tag(&whole, &headers));
+                    }
+                    let (mut parts, ()) = Response::new(()).into_parts();
+                    parts.status = status;
+                    parts.headers = headers;
+                    let _ = self.store(&parts, whole);
+                    return;
+                }
+                Some(Some(Err(error))) => {
+                    recording.fail(error.into());
+                    break Refusal::BodyFailed;
+                }
+                Some(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => {
+                        if let Err(refusal) = recording.add(data, self.limit) {
+                            recording.hand_over(body);
+                            break refusal;
+                        }
+                    }
+                    Err(frame) => {
+                        recording.finish(frame.into_trailers().ok());
+                        break Refusal::Trailers;
+                    }
+                },
+            }
+            burst += 1;
+            if burst % BURST == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        drop(broken_off);
+        refuse(self.lead, refusal, &self.paths);
+    }
+
+    /// Stores the response.
+    fn store(self, parts: &Parts, body: Bytes) -> Result<(), Refusal> {
+        let Self { lead, cache, judged, key, variant, .. } = self;
+        if let Some(variant) = &variant {
+            let names = variant.names.clone();
+            let weight = names.weight();
+            let index = ResponseKey::new(key.as_slice());
+            respond::put(&cache, &index, Kept::Variants(names), weight, INDEX_LIFE, &[]);
+        }
+        let under = variant.as_ref().map(|variant| ResponseKey::new(variant.key.as_slice()));
+        let times = (lead.began(), judged.initial_age);
+        let stored = Stored::new(parts.status, &parts.headers, body, times, variant);
+        let weight = stored.weight();
+        let (_, kept) = lead.store(Kept::Response(stored), weight, judged.life, under.as_ref());
+        kept.map_err(Refusal::from)
+    }
+}
+
+/// The next frame, while anybody listens or has lately; `None` when it is given up.
+async fn heard_frame<B: Body>(
+    body: &mut Pin<Box<B>>,
+    scope: &Scope,
+    recording: &Recording<B>,
+    clock: &cache_core::Clock,
+) -> Option<Option<Result<Frame<B::Data>, B::Error>>> {
+    let mut unheard = pin!(None);
+    poll_fn(|cx| {
+        if let Poll::Ready(frame) = scope.run(|| body.as_mut().poll_frame(cx)) {
+            return Poll::Ready(Some(frame));
+        }
+        if recording.is_heard(cx.waker()) {
+            unheard.set(None);
+            return Poll::Pending;
+        }
+        if unheard.is_none() {
+            unheard.set(Some(clock.sleep(UNHEARD)));
+        }
+        match unheard.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Tells readers when the recording ends without an end: its task was dropped, or the body panicked.
+struct BreakOff<'r, B>(&'r Recording<B>);
+
+impl<B> Drop for BreakOff<'_, B> {
+    fn drop(&mut self) {
+        self.0.fail("the response was given up while it was recorded".into());
+    }
+}

@@ -1,0 +1,276 @@
+//! A request that the cache could not answer, as its caller sees it: lead a load, share another's,
+//! or go alone.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cache_core::respond::{self, Arrival, Found, Held, Joined, ResponseKey, Scope, Turn};
+use cache_core::spi::{TagName, path_tags};
+use cache_core::{Cache, NotStorable, Reason};
+use http::{Method, Request, Response};
+use http_body::Body;
+use tokio::sync::oneshot;
+use tower_service::Service;
+
+use crate::body::{BoxError, CacheBody};
+use crate::future::Oneshot;
+use crate::key::{KeyBuf, client_uri};
+use crate::layer::Config;
+use crate::load::{Led, Load, SharedHead};
+use crate::recording::{Likeness, OwnLoad, Role};
+use crate::refusal::Refusal;
+use crate::respond::{Client, Passed};
+use crate::service::{Look, look, response_of};
+use crate::status::{Forward, Handled};
+use crate::stored::{Kept, Variant};
+
+/// How often a caller looks again after a load of another did not serve it.
+const ROUNDS: usize = 4;
+
+/// A request on its way to a load.
+pub(crate) struct Miss<S, ReqBody> {
+    pub(crate) config: Arc<Config>,
+    pub(crate) cache: Cache,
+    pub(crate) service: S,
+    pub(crate) request: Request<ReqBody>,
+    /// The first-level key.
+    pub(crate) key: KeyBuf,
+    /// The names that responses vary by, and the key of the variant, where they are known.
+    pub(crate) selected: Option<Variant>,
+    pub(crate) arrival: Arrival,
+    pub(crate) reason: Reason,
+    /// What is stored and may be served if the load fails.
+    pub(crate) held: Option<Held<Kept>>,
+    pub(crate) depth: u8,
+    /// Whether it runs within a load or response that is recorded.
+    pub(crate) within: bool,
+}
+
+impl<S, ReqBody> Miss<S, ReqBody> {
+    /// The key that its load is shared under.
+    fn load_key(&self) -> ResponseKey {
+        let key = self.selected.as_ref().map_or(&self.key, |variant| &variant.key);
+        ResponseKey::new(key.as_slice())
+    }
+
+    fn forward(&self) -> Forward {
+        match self.reason {
+            Reason::Expired | Reason::Tag | Reason::Stale => Forward::Stale,
+            _ if self.selected.is_some() => Forward::VaryMiss,
+            _ => Forward::Miss,
+        }
+    }
+
+    /// The tags of the request's path, all known before the load.
+    fn paths(&self) -> Result<Vec<TagName>, NotStorable> {
+        let uri = client_uri(self.request.uri(), self.request.extensions());
+        path_tags(uri.path(), matched_route(&self.request))
+    }
+}
+
+/// The pattern of the route that axum matched.
+fn matched_route<B>(request: &Request<B>) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    return request.extensions().get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str);
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = request;
+        None
+    }
+}
+
+/// What becomes of a caller.
+enum Turned<B> {
+    Answered(Response<CacheBody<B>>),
+    LookAgain,
+    Alone(Refusal),
+}
+
+impl<S, ReqBody, ResBody> Miss<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Send + 'static,
+    ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    /// Answers the request from a load: its own, or another's.
+    pub(crate) async fn answer(mut self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+        let client = Client::of(&self.request, self.depth > 0);
+        let paths = match self.paths() {
+            Ok(paths) => paths,
+            Err(why) => return self.alone(why.into()).await,
+        };
+        for _ in 0..ROUNDS {
+            let turned = match respond::board::<Kept>(&self.cache, &self.load_key(), self.arrival, &paths) {
+                Turn::Lead(lead) => {
+                    let (to, from) = oneshot::channel();
+                    let (cache, handled) = (self.cache.clone(), self.handled());
+                    let task = tokio::spawn(Load::new(lead, self, paths).run(Some(to)));
+                    let led = match from.await {
+                        Ok(led) => led,
+                        // Only its own caller sees a handler's panic.
+                        Err(_) => match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+                            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                            _ => panic!("the runtime that ran a response's load was shut down while its caller waited"),
+                        },
+                    };
+                    return finish(&cache, &client, handled, led);
+                }
+                Turn::Stored(held) => self.share(&client, &held, Reason::Hit),
+                Turn::Alone => Turned::Alone(Refusal::Alone),
+                Turn::Join(join) => match join.wait::<Kept>(&self.cache).await {
+                    Joined::Done(held) => self.share(&client, &held, self.reason),
+                    Joined::Head(head) => match head.downcast::<SharedHead<ResBody>>() {
+                        Ok(head) => match self.accepts(&head) {
+                            Ok(()) => return Ok(self.listen(&client, &head)),
+                            Err(turned) => turned,
+                        },
+                        // Of a service with another type of body.
+                        Err(_) => Turned::Alone(Refusal::Alone),
+                    },
+                    Joined::Again => Turned::LookAgain,
+                    Joined::Alone => {
+                        let why = self.why();
+                        match self.fallback(&client, why) {
+                            Some(response) => Turned::Answered(response),
+                            None => Turned::Alone(why),
+                        }
+                    }
+                },
+            };
+            match turned {
+                Turned::Answered(response) => return Ok(response),
+                Turned::Alone(why) => return self.alone(why).await,
+                Turned::LookAgain => match look(&self.cache, &self.key, self.request.headers()) {
+                    // The arrival stays that of the first look: what was loaded since then will do.
+                    Ok(Look { selected, .. }) => self.selected = selected,
+                    Err(refusal) => return self.alone(refusal).await,
+                },
+            }
+        }
+        self.alone(Refusal::Alone).await
+    }
+
+    fn handled(&self) -> Handled {
+        Handled { stored: true, ..Handled::passed(self.forward(), self.reason.as_str()) }
+    }
+
+    /// What the load that this caller waited for said of its response.
+    fn why(&self) -> Refusal {
+        let key = self.selected.as_ref().map_or(&self.key, |variant| &variant.key);
+        match respond::find::<Kept>(&self.cache, key.as_slice()).1 {
+            Found::Unstorable(code) => Refusal::from_code(code),
+            _ => Refusal::Alone,
+        }
+    }
+
+    /// Takes a stored response, if it is the one that this request selects.
+    fn share(&self, client: &Client, held: &Held<Kept>, reason: Reason) -> Turned<ResBody> {
+        let Some(stored) = response_of(held) else {
+            return Turned::LookAgain;
+        };
+        if !stored.is_selected_by(&self.key, self.request.headers()) {
+            return Turned::LookAgain;
+        }
+        let collapsed = Handled { stored: false, collapsed: true, ..self.handled() };
+        let handled = (reason != Reason::Hit).then_some(collapsed);
+        respond::count(&self.cache, self.reason, true, None);
+        Turned::Answered(client.reuse(&self.cache, held, stored, handled))
+    }
+
+    /// Whether a response that is being recorded will do for this caller.
+    fn accepts(&self, head: &SharedHead<ResBody>) -> Result<(), Turned<ResBody>> {
+        if !head.is_selected_by(&self.key, self.request.headers()) {
+            return Err(Turned::LookAgain);
+        }
+        // A body that trickles for longer than the response is fresh is no longer to be joined.
+        if head.recording.is_broken() || self.cache.clock().now() >= head.fresh_until {
+            return Err(Turned::Alone(Refusal::BodyFailed));
+        }
+        Ok(())
+    }
+
+    /// Streams a response that is being recorded for another.
+    fn listen(self, client: &Client, head: &SharedHead<ResBody>) -> Response<CacheBody<ResBody>> {
+        respond::count(&self.cache, self.reason, true, None);
+        let handled = Handled { stored: false, collapsed: true, ..self.handled() };
+        let (cache, scope) = (self.cache.clone(), Scope::passing(&self.cache, false));
+        let (service, request) = (self.service, self.request);
+        let load: OwnLoad<ResBody> = Box::pin(async move {
+            let response = Oneshot::new(service, request).await;
+            response.map_err(|_| BoxError::from("the service failed that a broken-off response was loaded from again"))
+        });
+        let likeness = Likeness::of(head.parts.status, &head.parts.headers);
+        let reader = head.recording.reader(Role::Joined { load, likeness, scope });
+        client.first(&cache, head.parts.clone(), CacheBody::recorded(reader), handled)
+    }
+
+    /// The stale response, if it may be served now that the load it waited for failed.
+    fn fallback(&self, client: &Client, why: Refusal) -> Option<Response<CacheBody<ResBody>>> {
+        let failed = why == Refusal::Alone;
+        let held = self.held.as_ref().filter(|held| failed && held.usable_on_error(&self.cache))?;
+        let stored = response_of(held)?;
+        let handled = Handled { stored: false, collapsed: true, ..self.handled() };
+        Some(client.reuse(&self.cache, held, stored, Some(handled)))
+    }
+
+    /// Goes alone: served, not stored.
+    async fn alone(self, why: Refusal) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+        let passed = Passed::new(&self.cache, self.forward(), why.as_str(), false);
+        respond::count(&self.cache, self.reason, false, None);
+        let mut response = pin!(Oneshot::new(self.service, self.request));
+        let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;
+        Ok(passed.finish(response))
+    }
+}
+
+/// Loads anew in the background what was served stale.
+pub(crate) fn refresh<S, ReqBody, ResBody>(mut miss: Miss<S, ReqBody>)
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqBody: Send + 'static,
+    ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let Ok(paths) = miss.paths() else { return };
+    // A HEAD that found a stale response refreshes it too.
+    *miss.request.method_mut() = Method::GET;
+    if let Some(lead) = respond::board_refresh(&miss.cache, &miss.load_key(), &paths) {
+        drop(tokio::spawn(Load::new(lead, miss, paths).run(None)));
+    }
+}
+
+/// The answer to the caller whose request was loaded.
+fn finish<B, E>(
+    cache: &Cache,
+    client: &Client,
+    mut handled: Handled,
+    led: Led<B, E>,
+) -> Result<Response<CacheBody<B>>, E> {
+    match led {
+        Led::Response { parts, body, outcome, scope } => {
+            scope.flow();
+            if let Err(why) = outcome {
+                handled.stored = false;
+                handled.detail = why.as_str();
+            }
+            Ok(client.first(cache, parts, body, handled))
+        }
+        Led::Stale { held, answered } => {
+            handled.stored = false;
+            handled.answered = answered;
+            match response_of(&held) {
+                Some(stored) => Ok(client.reuse(cache, &held, stored, Some(handled))),
+                None => unreachable!("only responses are held for the failure of their load"),
+            }
+        }
+        Led::Failed { error, scope } => {
+            scope.flow();
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a handler says of its response to the cache in front of it, beyond what headers can say.
+
+use cache_core::{IntoTags, Life};
+
+/// What a handler wants done with its response: addressed to the [`CacheLayer`](crate::CacheLayer)
+/// around it and to nobody else; clients see none of it.
+///
+/// With the feature `axum` it is one of the response's parts; anywhere else it is put into the
+/// response's extensions.
+///
+/// ```
+/// use cache_tower::CachePolicy;
+///
+/// let mut response = http::Response::new("a page");
+/// response.extensions_mut().insert(CachePolicy::ttl("10m").tags(["blog"]));
+/// ```
+///
+/// It declares the response storable, whatever its status, and stands above the response's
+/// `max-age`, `Expires` and `no-cache`, which then tell only clients. Never above `Set-Cookie`,
+/// `private`, `no-store` and `Vary: *`: such a response is not stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CachePolicy {
+    word: Word,
+    tags: Vec<Box<str>>,
+    public: bool,
+}
+
+/// What a policy says of storing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Word {
+    Store,
+    Life(Life),
+    NoStore,
+}
+
+impl CachePolicy {
+    /// Storable, for as long as what it is made of allows, else for the cache's default lifetime.
+    /// Error statuses need a lifetime of their own.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { word: Word::Store, tags: Vec::new(), public: false }
+    }
+
+    /// Storable for this long: whole seconds, a `Duration`, text such as `"1h30m"`, a built-in
+    /// profile such as `"hours"`, or a [`Life`] with its stale windows.
+    ///
+    /// # Panics
+    ///
+    /// With text that is none of these.
+    #[must_use]
+    #[track_caller]
+    pub fn ttl(life: impl Into<Life>) -> Self {
+        Self { word: Word::Life(life.into()), ..Self::new() }
+    }
+
+    /// The same as [`ttl`](Self::ttl), by the name that [`Life`] goes by.
+    ///
+    /// # Panics
+    ///
+    /// With text that is no lifetime.
+    #[must_use]
+    #[track_caller]
+    pub fn life(life: impl Into<Life>) -> Self {
+        Self::ttl(life)
+    }
+
+    /// Not to be stored, whatever its headers and the layer say.
+    #[must_use]
+    pub const fn no_store() -> Self {
+        Self { word: Word::NoStore, tags: Vec::new(), public: false }
+    }
+
+    /// Adds tags. At most 128, of 1 to 256 characters each: past that the response is served and not stored.
+    #[must_use]
+    pub fn tags<M>(mut self, tags: impl IntoTags<M>) -> Self {
+        tags.each_tag(&mut |tag| self.tags.push(tag.into()));
+        self
+    }
+
+    /// Says that the response is the same for everyone, so that it may be stored and shared even
+    /// where the request carried `Authorization`, as `Cache-Control: public` does.
+    #[must_use]
+    pub const fn public(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
+    pub(crate) const fn word(&self) -> Word {
+        self.word
+    }
+
+    pub(crate) const fn is_public(&self) -> bool {
+        self.public
+    }
+
+    pub(crate) fn tag_texts(&self) -> &[Box<str>] {
+        &self.tags
+    }
+}
+
+impl Default for CachePolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponseParts for CachePolicy {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(
+        self,
+        mut response: axum::response::ResponseParts,
+    ) -> Result<axum::response::ResponseParts, Self::Error> {
+        response.extensions_mut().insert(self);
+        Ok(response)
+    }
+}
+
+/// A request extension: the layer neither answers such a request from the cache, nor stores its
+/// response, nor lets it wait for another's.
+///
+/// Set it in a layer outside the cache's, for those who may. The cached functions that the handler
+/// calls go past the cache too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bypass;
+
+/// What a layer that declares responses storable by itself makes of the `Cookie` header, in
+/// [`CacheLayer::cookies`](crate::CacheLayer::cookies).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    /// The responses do not depend on cookies: requests with and without them share entries.
+    Ignore,
+    /// The responses depend on the cookies of these names alone; each combination of their values
+    /// has an entry of its own.
+    Vary(Vec<String>),
+}
+
+impl Cookies {
+    /// [`Cookies::Vary`] from any list of names.
+    #[must_use]
+    pub fn vary<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
+        Self::Vary(names.into_iter().map(Into::into).collect())
+    }
+}

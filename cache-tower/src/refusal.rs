@@ -1,0 +1,168 @@
+//! Why a request was not answered from the cache, or its response not stored: a closed set of
+//! tokens, shown as `detail` in `Cache-Status`.
+
+use std::fmt;
+use std::time::Duration;
+
+use cache_core::{NotStorable, Reason};
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $variant:ident = $token:literal),+ $(,)?) => {
+        /// Why the layer passed a request by, or did not store its response.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Refusal {
+            $($(#[$doc])* $variant,)+
+            /// The engine refused: a tag or key past its limits, an invalidation while it ran, and the like.
+            Engine(NotStorable),
+        }
+
+        impl Refusal {
+            /// The layer's own reasons, without those of the engine.
+            pub const OWN: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The token that `Cache-Status` shows.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $token,)+
+                    Self::Engine(why) => why.as_str(),
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// The request carries the [`Bypass`](crate::Bypass) extension.
+    Bypass = "bypass",
+    /// Its method is neither GET nor HEAD.
+    Method = "method",
+    /// A HEAD request found no stored GET response; its own response is never stored.
+    Head = "head",
+    /// It asks for a range.
+    Range = "range",
+    /// It has a body, which is no part of the key.
+    RequestBody = "request-body",
+    /// It names several hosts.
+    Host = "host",
+    /// It has a `Cookie`, and the layer's own ttl was given without [`cookies`](crate::CacheLayer::cookies).
+    Cookie = "cookie",
+    /// It has an `Authorization`, and the response does not allow sharing.
+    Authorization = "authorization",
+    /// Nothing declares the response storable.
+    NotDeclared = "not-declared",
+    /// The handler's [`CachePolicy::no_store`](crate::CachePolicy::no_store).
+    Policy = "policy",
+    /// The response sets a cookie.
+    SetCookie = "set-cookie",
+    /// `Cache-Control: private`.
+    Private = "private",
+    /// `Cache-Control: no-store`.
+    NoStore = "no-store",
+    /// `Cache-Control: no-cache`: not to be reused without asking.
+    NoCache = "no-cache",
+    /// It is not fresh on arrival.
+    Expired = "not-fresh",
+    /// `Vary: *`.
+    VaryAny = "vary-any",
+    /// More than 16 names in `Vary`, or varying request headers of more than 16 KiB.
+    VaryLimit = "vary-limit",
+    /// Its status is not stored without explicit freshness, or never.
+    Status = "status",
+    /// A stream of events, not declared storable by itself.
+    EventStream = "event-stream",
+    /// It ends with trailers.
+    Trailers = "trailers",
+    /// Its body is larger than [`max_body_bytes`](crate::CacheLayer::max_body_bytes).
+    TooLarge = "body-too-large",
+    /// There was no room in the cache for what was being recorded.
+    NoRoom = "no-room",
+    /// Its body failed, or was given up.
+    BodyFailed = "body-failed",
+    /// Another layer of the same cache, within this one, has stored it.
+    StoredInside = "stored-inside",
+    /// It was overtaken by an invalidation or a removal while it was made.
+    Raced = "load-raced",
+    /// No response that another loads could be shared: a wait limit passed, or that load failed.
+    Alone = "alone",
+}
+
+impl From<NotStorable> for Refusal {
+    fn from(why: NotStorable) -> Self {
+        Self::Engine(why)
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotStorable(why) => Self::Engine(why),
+            Reason::Expired => Self::Expired,
+            _ => Self::Raced,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Refusal {
+    /// A number that [`from_code`](Self::from_code) takes back.
+    pub(crate) fn code(self) -> u16 {
+        let own = |refusal: Self| Self::OWN.iter().position(|&r| r == refusal).unwrap_or(0);
+        (match self {
+            Self::Engine(why) => {
+                let at = NotStorable::ALL.iter().position(|&w| w == why);
+                Self::OWN.len() + at.unwrap_or(0)
+            }
+            refusal => own(refusal),
+        }) as u16
+    }
+
+    pub(crate) fn from_code(code: u16) -> Self {
+        let code = usize::from(code);
+        match Self::OWN.get(code) {
+            Some(&own) => own,
+            None => NotStorable::ALL
+                .get(code - Self::OWN.len())
+                .map_or(Self::NotDeclared, |&why| Self::Engine(why)),
+        }
+    }
+
+    /// For how long callers of the same key should not queue behind a load that will likely be
+    /// refused again. `None`: it says nothing of the next response.
+    pub(crate) fn mark_for(self) -> Option<Duration> {
+        match self {
+            // Errors pass, so callers should soon queue again.
+            Self::Status => Some(Duration::from_secs(1)),
+            Self::BodyFailed | Self::NoRoom | Self::Raced | Self::Alone | Self::Engine(_) => None,
+            _ => Some(Duration::from_secs(10)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_come_back() {
+        let engine = NotStorable::ALL.iter().map(|&why| Refusal::Engine(why));
+        for refusal in Refusal::OWN.iter().copied().chain(engine) {
+            assert_eq!(Refusal::from_code(refusal.code()), refusal);
+        }
+    }
+
+    #[test]
+    fn tokens_are_unlike_and_well_formed() {
+        let mut seen = std::collections::HashSet::new();
+        for refusal in Refusal::OWN {
+            let token = refusal.as_str();
+            assert!(token.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{token}");
+            assert!(seen.insert(token), "{token} twice");
+        }
+    }
+}

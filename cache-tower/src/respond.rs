@@ -1,0 +1,168 @@
+//! Making the responses that clients see: reused, passed on, or answered with 304.
+
+use bytes::Bytes;
+use cache_core::respond::{self, Held, Scope};
+use cache_core::{Cache, Life};
+use http::header::{CACHE_CONTROL, CACHE_STATUS, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+
+use crate::body::CacheBody;
+use crate::conditional;
+use crate::status::{Forward, Handled};
+use crate::stored::{Kept, Stored};
+
+/// Tells a layer further out that one inside it stores the response in this cache.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredInside(pub(crate) Cache);
+
+/// What is kept of a request to answer it once the rest has gone to the inner service.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    head: bool,
+    conditions: HeaderMap,
+    pub(crate) nested: bool,
+}
+
+impl Client {
+    pub(crate) fn of<B>(request: &Request<B>, nested: bool) -> Self {
+        let mut conditions = HeaderMap::new();
+        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            for value in request.headers().get_all(&name) {
+                conditions.append(name.clone(), value.clone());
+            }
+        }
+        Self { head: request.method() == Method::HEAD, conditions, nested }
+    }
+
+    /// A response from what is stored. `handled` where it was not simply a hit.
+    pub(crate) fn reuse<B>(&self, cache: &Cache, held: &Held<Kept>, stored: &Stored, handled: Option<Handled>) -> Response<CacheBody<B>> {
+        reuse(cache, held, stored, &self.conditions, self.head, self.nested, handled)
+    }
+
+    /// Whether the response's validators are those that the client named.
+    pub(crate) fn is_current(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        conditional::is_current(&self.conditions, status, headers)
+    }
+
+    /// The response to the request that made it, or to one that shares it.
+    pub(crate) fn first<B>(&self, cache: &Cache, mut parts: Parts, body: CacheBody<B>, handled: Handled) -> Response<CacheBody<B>> {
+        handled.append(cache.namespace(), &mut parts.headers);
+        if self.nested && handled.stored {
+            parts.extensions.insert(StoredInside(cache.clone()));
+        }
+        if self.is_current(parts.status, &parts.headers) {
+            conditional::strip_for_304(&mut parts.headers);
+            parts.status = StatusCode::NOT_MODIFIED;
+            return Response::from_parts(parts, CacheBody::default());
+        }
+        Response::from_parts(parts, body)
+    }
+}
+
+/// A response from what is stored, on the hit path: two copied tables and a counted body.
+#[inline]
+pub(crate) fn reuse<B>(
+    cache: &Cache,
+    held: &Held<Kept>,
+    stored: &Stored,
+    request: &HeaderMap,
+    head: bool,
+    nested: bool,
+    handled: Option<Handled>,
+) -> Response<CacheBody<B>> {
+    let now = cache.clock().now();
+    let mut headers = stored.headers(cache.namespace(), now, held.fresh_until(), held.is_stale());
+    if let Some(handled) = handled {
+        stored.restore_status(&mut headers);
+        handled.append(cache.namespace(), &mut headers);
+    }
+    let mut status = stored.status;
+    let mut body = stored.body.clone();
+    if conditional::is_current(request, status, &headers) {
+        conditional::strip_for_304(&mut headers);
+        status = StatusCode::NOT_MODIFIED;
+        body = Bytes::new();
+    } else if head {
+        body = Bytes::new();
+    }
+    let mut response = Response::new(CacheBody::whole(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if nested {
+        response.extensions_mut().insert(StoredInside(cache.clone()));
+    }
+    held.flow(cache);
+    response
+}
+
+/// How a request that passes by is finished.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    /// `None` within a response that is recorded with this cache: that one's is in force, and learns
+    /// what there is to learn.
+    scope: Option<Scope>,
+    told: Option<(Cache, Forward, &'static str)>,
+}
+
+impl Passed {
+    pub(crate) fn new(cache: &Cache, forward: Forward, detail: &'static str, bypass: bool) -> Self {
+        let scope = if !bypass && is_recorded_here(cache) { None } else { Some(Scope::passing(cache, bypass)) };
+        Self { scope, told: Some((cache.clone(), forward, detail)) }
+    }
+
+    /// There is no cache.
+    pub(crate) const fn without_cache() -> Self {
+        Self { scope: None, told: None }
+    }
+
+    /// Runs `act` where the request runs.
+    pub(crate) fn run<R>(&self, act: impl FnOnce() -> R) -> R {
+        match &self.scope {
+            Some(scope) => scope.run(act),
+            None => act(),
+        }
+    }
+
+    pub(crate) fn finish<B>(&self, response: Response<B>) -> Response<CacheBody<B>> {
+        if let Some(scope) = &self.scope {
+            scope.flow();
+        }
+        let mut response = response.map(|body| CacheBody::inner(body, self.scope.clone()));
+        if let Some((cache, forward, detail)) = &self.told {
+            Handled::passed(*forward, detail).append(cache.namespace(), response.headers_mut());
+        }
+        response
+    }
+}
+
+/// Whether this runs within a load or response that is recorded with this cache.
+pub(crate) fn is_recorded_here(cache: &Cache) -> bool {
+    respond::in_record() && Cache::current().is_some_and(|current| same_cache(&current, cache))
+}
+
+/// Whether the two are copies of one cache.
+pub(crate) fn same_cache(one: &Cache, other: &Cache) -> bool {
+    std::ptr::eq(one.namespace(), other.namespace())
+}
+
+/// What clients are told of a stored response whose handler told them nothing: what a tag can drop is
+/// to be asked for each time, unless the lifetime says what they may keep.
+pub(crate) fn tell_client(headers: &mut HeaderMap, life: Option<&Life>) {
+    let value = match life.and_then(Life::client_max_age) {
+        None => HeaderValue::from_static("no-cache"),
+        Some(age) => HeaderValue::try_from(format!("max-age={}", age.as_secs()))
+            .unwrap_or_else(|_| HeaderValue::from_static("no-cache")),
+    };
+    headers.insert(CACHE_CONTROL, value);
+}
+
+impl Stored {
+    /// Puts back what upstream caches said, in place of what a hit says.
+    fn restore_status(&self, headers: &mut HeaderMap) {
+        headers.remove(CACHE_STATUS);
+        if let Some(upstream) = self.upstream().and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(CACHE_STATUS, upstream);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `Cache-Status` (RFC 9211): what the cache did with a request, said in the response.
+
+use std::fmt::Write;
+
+use http::header::CACHE_STATUS;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+/// Why a request went on to the inner service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forward {
+    Bypass,
+    Method,
+    Miss,
+    VaryMiss,
+    Stale,
+}
+
+impl Forward {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Method => "method",
+            Self::Miss => "miss",
+            Self::VaryMiss => "vary-miss",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// How a request was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handled {
+    pub(crate) forward: Forward,
+    /// What the inner service answered, where the client is shown something else.
+    pub(crate) answered: Option<StatusCode>,
+    pub(crate) stored: bool,
+    pub(crate) collapsed: bool,
+    pub(crate) detail: &'static str,
+}
+
+impl Handled {
+    pub(crate) const fn passed(forward: Forward, detail: &'static str) -> Self {
+        Self { forward, answered: None, stored: false, collapsed: false, detail }
+    }
+
+    /// The value of the field.
+    pub(crate) fn value(self, namespace: &str) -> HeaderValue {
+        let mut text = identifier(namespace);
+        let _ = write!(text, "; fwd={}", self.forward.as_str());
+        if let Some(status) = self.answered {
+            let _ = write!(text, "; fwd-status={}", status.as_u16());
+        }
+        if self.stored {
+            text.push_str("; stored");
+        }
+        if self.collapsed {
+            text.push_str("; collapsed");
+        }
+        let _ = write!(text, "; detail={}", self.detail);
+        visible(text)
+    }
+
+    /// Adds the field to what caches nearer to the origin said.
+    pub(crate) fn append(self, namespace: &str, headers: &mut HeaderMap) {
+        headers.append(CACHE_STATUS, self.value(namespace));
+    }
+}
+
+/// The value for a response from the cache that stays fresh for `ttl` seconds; negative, it is stale.
+pub(crate) fn hit(before: Option<&str>, namespace: &str, ttl: i64) -> HeaderValue {
+    let mut text = String::with_capacity(48);
+    if let Some(before) = before {
+        text.push_str(before);
+        text.push_str(", ");
+    }
+    text.push_str(&identifier(namespace));
+    let _ = write!(text, "; hit; ttl={ttl}");
+    if ttl < 0 {
+        text.push_str("; detail=stale");
+    }
+    visible(text)
+}
+
+fn visible(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
+}
+
+/// The cache's name as a structured field's token, or as its string where it is none.
+fn identifier(namespace: &str) -> String {
+    let is_token = namespace.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
+        && namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b));
+    let mut text = String::with_capacity(namespace.len() + 48);
+    if is_token {
+        text.push_str(namespace);
+        return text;
+    }
+    text.push('"');
+    for char in namespace.chars() {
+        match char {
+            '"' | '\\' => text.extend(['\\', char]),
+            ' '..='~' => text.push(char),
+            _ => text.push('?'),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// What upstream caches said, as one line; the field is a list.
+pub(crate) fn upstream(headers: &HeaderMap) -> Option<Box<str>> {
+    let lines: Vec<&str> = headers.get_all(CACHE_STATUS).iter().filter_map(|line| line.to_str().ok()).collect();
+    if lines.is_empty() { None } else { Some(lines.join(", ").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values() {
+        assert_eq!(hit(None, "revalidate", 42), "revalidate; hit; ttl=42");
+        assert_eq!(hit(Some("up; hit"), "revalidate", -1), "up; hit, revalidate; hit; ttl=-1; detail=stale");
+        let miss = Handled { stored: true, ..Handled::passed(Forward::Miss, "never-stored") };
+        assert_eq!(miss.value("revalidate"), "revalidate; fwd=miss; stored; detail=never-stored");
+        let failed = Handled { answered: Some(StatusCode::BAD_GATEWAY), ..Handled::passed(Forward::Stale, "expired") };
+        assert_eq!(failed.value("a b\"\u{e9}\r\n"), "\"a b\\\"???\"; fwd=stale; fwd-status=502; detail=expired");
+    }
+}
