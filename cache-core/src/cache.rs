@@ -8,7 +8,7 @@ use crate::context::{self, Context, Scoped};
 use crate::engine::{Engine, LifeChoice};
 use crate::error::{InstallError, InvalidateError};
 use crate::explain::Explanation;
-use crate::key::{CacheKey, Function, IntoKey, Key, KeyRef, Space, encoded, scope_path};
+use crate::key::{CacheKey, Function, IntoKey, Key, KeyRef, ScopePath, Space, encoded};
 use crate::ledger::Running;
 use crate::life::Life;
 use crate::load::{CallOptions, Fetched, Finished, Looked, look};
@@ -79,7 +79,7 @@ impl Cache {
     pub(crate) fn over(engine: Arc<Engine>) -> Self {
         Self {
             engine,
-            space: Space::Scope("".into()),
+            space: Space::Scope(Arc::default()),
         }
     }
 
@@ -132,13 +132,13 @@ impl Cache {
     /// made from them.
     #[must_use]
     pub fn scope(&self, name: impl AsRef<str>) -> Self {
-        let outer = match &self.space {
-            Space::Scope(path) => path,
-            Space::Function(_) | Space::Http => "",
+        let space = match &self.space {
+            Space::Scope(outer) => ScopePath::within(outer, name.as_ref()),
+            Space::Function(_) | Space::Http => ScopePath::within(&Arc::default(), name.as_ref()),
         };
         Self {
             engine: Arc::clone(&self.engine),
-            space: Space::Scope(scope_path(outer, name.as_ref())),
+            space: Space::Scope(space),
         }
     }
 
@@ -370,11 +370,12 @@ impl Cache {
     }
 
     fn own_tag(&self) -> TagName {
-        match &self.space {
-            Space::Scope(path) if !path.is_empty() => TagName::scope(path),
-            Space::Function(function) => TagName::function(function.name()),
-            Space::Scope(_) | Space::Http => TagName::all(),
-        }
+        let own = match &self.space {
+            Space::Scope(scope) => scope.tag(),
+            Space::Function(function) => Some(TagName::function(function.name())),
+            Space::Http => None,
+        };
+        own.unwrap_or_else(TagName::all)
     }
 
     /// Marks every value with one of `tags` stale: where it has a stale window it is served once

@@ -32,6 +32,12 @@ pub(crate) struct Context {
     pub(crate) observer: Option<Arc<Observer>>,
 }
 
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
 /// The load that a context belongs to.
 #[derive(Clone)]
 pub(crate) struct LoadScope {

@@ -5,7 +5,7 @@ use crate::cache::Cache;
 use crate::context::{self, Access, Observer, Scoped};
 use crate::error::InvalidateError;
 use crate::life::Life;
-use crate::load::late;
+use crate::outward::late;
 use crate::path::PathTarget;
 use crate::reason::NotStorable;
 use crate::tag::{self, IntoTags};

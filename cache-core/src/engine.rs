@@ -108,12 +108,13 @@ impl Engine {
 
     /// The records of an entry's tags: these names, its space's, and the one that all carry.
     pub(crate) fn tags(&self, space: &Space, names: &[TagName]) -> Vec<Arc<TagRecord>> {
-        let of_space = match space {
-            Space::Function(function) => Some(TagName::function(function.name())),
-            Space::Scope(path) if !path.is_empty() => Some(TagName::scope(path)),
-            Space::Scope(_) | Space::Http => None,
-        };
-        let mut tags = self.ledger.records(names.iter().chain(&of_space));
+        let mut all = names.to_vec();
+        match space {
+            Space::Function(function) => all.push(TagName::function(function.name())),
+            Space::Scope(scope) => all.extend(scope.tags()),
+            Space::Http => {}
+        }
+        let mut tags = self.ledger.records(&all);
         tags.push(Arc::clone(&self.all));
         tags
     }

@@ -15,13 +15,16 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) type Erased = dyn Any + Send + Sync;
 
 /// A value, its tags and its times. All times are nanoseconds of the cache's clock.
+///
+/// What a hit reads stands first, on the line of the reference count, and the value last.
+#[repr(C)]
 pub(crate) struct Entry<V: ?Sized = Erased> {
-    /// The sequence number read before its load began.
-    pub(crate) loaded_at: u64,
     /// The published number at which its marks were last found clean.
     checked: AtomicU64,
     /// Until then a hit needs no second thought: expiry, less the lead of a refresh ahead.
     calm_until: u64,
+    /// The sequence number read before its load began.
+    pub(crate) loaded_at: u64,
     pub(crate) fresh_until: u64,
     pub(crate) stale_while_revalidate: u64,
     pub(crate) stale_if_error: u64,
@@ -29,13 +32,13 @@ pub(crate) struct Entry<V: ?Sized = Erased> {
     pub(crate) filled_at: u64,
     /// After a failed refresh: not before then again.
     pub(crate) retry_at: AtomicU64,
+    pub(crate) tags: Box<[Arc<TagRecord>]>,
     pub(crate) weight: u32,
     /// Set where its tags could not all be kept: it cannot be judged, and is given only to those
     /// who were waiting before anything changed.
     pub(crate) partial: Option<NotStorable>,
     /// Made from a value that was stale already.
     pub(crate) born_stale: bool,
-    pub(crate) tags: Box<[Arc<TagRecord>]>,
     pub(crate) value: V,
 }
 

@@ -19,6 +19,7 @@ pub use encode::{CacheKey, KeyWriter};
 pub(crate) use serialize::Failed;
 
 use crate::reason::NotStorable;
+use crate::tag::TagName;
 
 /// Seeded once per process: a hash is an index and leaves the process nowhere.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
@@ -58,8 +59,8 @@ impl Function {
 #[derive(Clone, Debug)]
 pub(crate) enum Space {
     Function(&'static Function),
-    /// A scope's path: each name after its length; empty for the cache itself.
-    Scope(Arc<str>),
+    /// Behind a thin pointer: the size of a key is felt in every hit.
+    Scope(Arc<ScopePath>),
     Http,
 }
 
@@ -68,7 +69,7 @@ impl PartialEq for Space {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Function(a), Self::Function(b)) => std::ptr::eq(*a, *b),
-            (Self::Scope(a), Self::Scope(b)) => a == b,
+            (Self::Scope(a), Self::Scope(b)) => a.path == b.path,
             (Self::Http, Self::Http) => true,
             _ => false,
         }
@@ -82,7 +83,7 @@ impl Hash for Space {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Self::Function(function) => state.write_usize(std::ptr::from_ref(*function).addr()),
-            Self::Scope(path) => state.write(path.as_bytes()),
+            Self::Scope(scope) => state.write(scope.path.as_bytes()),
             Self::Http => state.write_u8(1),
         }
     }
@@ -93,10 +94,49 @@ impl Space {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Function(function) => function.name(),
-            Self::Scope(path) if path.is_empty() => "cache",
-            Self::Scope(path) => path,
+            Self::Scope(scope) => scope.shown(),
             Self::Http => "http",
         }
+    }
+}
+
+/// The scope of manual keys: the cache itself, or a scope in a scope in it.
+#[derive(Debug, Default)]
+pub(crate) struct ScopePath {
+    /// Each name after its length, so that no two are alike; empty for the cache itself.
+    path: String,
+    /// The names, for people.
+    shown: String,
+    outer: Option<Arc<ScopePath>>,
+}
+
+impl ScopePath {
+    /// The scope `name` within `outer`.
+    pub(crate) fn within(outer: &Arc<Self>, name: &str) -> Arc<Self> {
+        let separator = if outer.shown.is_empty() { "" } else { "/" };
+        Arc::new(Self {
+            path: format!("{}{}:{name}", outer.path, name.len()),
+            shown: format!("{}{separator}{name}", outer.shown),
+            outer: Some(Arc::clone(outer)),
+        })
+    }
+
+    fn shown(&self) -> &str {
+        if self.outer.is_none() {
+            "cache"
+        } else {
+            &self.shown
+        }
+    }
+
+    /// The tag of everything in this scope; none for the cache itself, whose tag all carry.
+    pub(crate) fn tag(&self) -> Option<TagName> {
+        self.outer.as_ref().map(|_| TagName::scope(&self.path))
+    }
+
+    /// The tags of this scope and of those around it.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = TagName> {
+        std::iter::successors(Some(self), |scope| scope.outer.as_deref()).filter_map(Self::tag)
     }
 }
 
@@ -149,7 +189,7 @@ impl<'a> KeyRef<'a> {
 pub struct Key {
     hash: u64,
     space: Space,
-    bytes: SmallVec<[u8; 24]>,
+    bytes: SmallVec<[u8; 16]>,
 }
 
 impl Key {
@@ -267,11 +307,6 @@ mod sealed {
 /// A key of the cache at hand, or a [`Key`] that names its function itself (`multiply::key(6, 7)`).
 pub trait IntoKey: sealed::ToKey {}
 impl<K: sealed::ToKey> IntoKey for K {}
-
-/// The path of the scope `name` within the scope `outer`: lengths first, so that no two are alike.
-pub(crate) fn scope_path(outer: &str, name: &str) -> Arc<str> {
-    format!("{outer}{}:{name}", name.len()).into()
-}
 
 /// Hands a [`Key`]'s own hash to a map, so that each key is hashed once.
 #[derive(Clone, Copy, Debug, Default)]

@@ -27,6 +27,7 @@ mod load;
 #[doc(hidden)]
 pub mod macro_support;
 mod marks;
+mod outward;
 mod path;
 mod permissions;
 mod reason;

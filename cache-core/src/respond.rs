@@ -16,7 +16,8 @@ use crate::entry::{Entry, Verdict};
 use crate::flight::{Boarding, Lead, Passenger, Stage};
 use crate::key::{Key, KeyRef, Space};
 use crate::life::Life;
-use crate::load::{flow, flow_recorded, note, within};
+use crate::load::within;
+use crate::outward::{flow, flow_recorded, note, tell};
 use crate::reason::{NotStorable, Reason};
 use crate::record::{Record, Recorded};
 use crate::stats::Counters;
@@ -515,6 +516,7 @@ pub fn in_record() -> bool {
 pub fn count(cache: &Cache, reason: Reason, joined: bool, began: Option<Instant>) {
     let engine = cache.engine();
     engine.counters.outcome(reason);
+    tell(&Space::Http, reason, joined);
     if joined {
         Counters::count(&engine.counters.joined);
     }

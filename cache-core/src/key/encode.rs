@@ -114,6 +114,7 @@ impl KeyWriter<'_> {
     }
 }
 
+#[inline]
 fn number(key: &mut KeyWriter<'_>, kind: u8, bytes: [u8; 8]) {
     let mut whole = [kind; 9];
     whole[1..].copy_from_slice(&bytes);

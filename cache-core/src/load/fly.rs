@@ -1,0 +1,91 @@
+//! One shared load, from its permit to its landing.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Finished;
+use crate::cache::Cache;
+use crate::context::{Context, LoadScope, Observer, Scoped};
+use crate::engine::LifeChoice;
+use crate::entry::Entry;
+use crate::flight::Lead;
+use crate::marks::TagRecord;
+use crate::reason::NotStorable;
+use crate::record::{Record, Recorded};
+use crate::stats::Counters;
+
+/// What a flight came to, for the one who led it.
+pub(super) enum Outcome<R> {
+    Landed(Arc<Entry>),
+    Refused(R, NotStorable, Recorded),
+}
+
+/// What a load needs besides its body.
+pub(super) struct Plan<V> {
+    pub(super) cache: Cache,
+    pub(super) observer: Option<Arc<Observer>>,
+    pub(super) permit: Option<Arc<OwnedSemaphorePermit>>,
+    pub(super) tags: Vec<Arc<TagRecord>>,
+    pub(super) choice: Result<LifeChoice, NotStorable>,
+    pub(super) weigh: fn(&V) -> usize,
+}
+
+/// Runs one shared load to its end.
+pub(super) async fn fly<V, R, F>(
+    mut lead: Lead,
+    plan: Plan<V>,
+    start: impl FnOnce() -> F,
+) -> Outcome<R>
+where
+    V: Clone + Send + Sync + 'static,
+    F: Future<Output = Finished<V, R>>,
+{
+    let engine = Arc::clone(&lead.engine);
+    let permit = match plan.permit {
+        Some(permit) => Some(permit),
+        None => {
+            let (permit, waited) = engine.permit().await;
+            if waited {
+                lead.restart();
+            }
+            permit
+        }
+    };
+    Counters::count(&engine.counters.loads);
+    let record = Record::new(&engine);
+    record.with(|recorded| plan.tags.iter().for_each(|tag| recorded.add(tag)));
+    let context = Arc::new(Context {
+        cache: Some(plan.cache),
+        record: Some(Arc::clone(&record)),
+        load: Some(LoadScope {
+            flight: lead.flight.id,
+            name: lead.key.space().name().into(),
+            permit,
+        }),
+        fresh_only: true,
+        bypass: false,
+        observer: plan.observer,
+    });
+    let finished = Scoped::new(Some(context), async { start().await }).await;
+    let recorded = record.close();
+    let (value, at_most) = match finished {
+        Finished::Store(value) => (value, None),
+        Finished::StoreFor(value, at_most) => (value, Some(at_most)),
+        Finished::Refuse(output, why) => {
+            lead.fail(why);
+            return Outcome::Refused(output, why, recorded);
+        }
+    };
+    let weight = (plan.weigh)(&value);
+    let choice = plan.choice.unwrap_or(LifeChoice::Default);
+    let began = (lead.start(), lead.began);
+    let (entry, storable) =
+        engine.entry(&lead.key, value, weight, began, choice, at_most, recorded);
+    let storable = storable.and(plan.choice.map(|_| ()));
+    let (entry, fate) = lead.land(entry, storable, None);
+    if fate.is_ok() {
+        engine.stored();
+    }
+    Outcome::Landed(entry)
+}

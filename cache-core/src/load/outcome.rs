@@ -1,0 +1,114 @@
+//! What a call comes to: a value taken, a stale one fallen back to, a failure; counted and told once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fly::Outcome;
+use super::{Call, Fetched, Sought};
+use crate::engine::Engine;
+use crate::entry::{Entry, Verdict};
+use crate::error::LoadTimeout;
+use crate::outward::{flow, flow_recorded, note, tell};
+use crate::reason::{NotStorable, Reason};
+use crate::record::Recorded;
+use crate::stats::Counters;
+
+impl<V: Clone + Send + Sync + 'static> Call<V> {
+    /// Takes an entry's value; an entry of another type is none of this caller's.
+    pub(super) fn take(
+        &self,
+        engine: &Arc<Engine>,
+        entry: &Arc<Entry>,
+        reason: Reason,
+        joined: bool,
+    ) -> Sought<V> {
+        let Some(value) = entry.value::<V>().cloned() else {
+            return Sought::Alone;
+        };
+        if joined {
+            Counters::count(&engine.counters.joined);
+        }
+        self.done(engine, Some(entry), reason, joined);
+        Sought::Value(value)
+    }
+
+    pub(super) fn serve(&self, engine: &Arc<Engine>, entry: &Arc<Entry>) -> Option<V> {
+        let value = entry.value::<V>().cloned()?;
+        self.done(engine, Some(entry), self.reason, false);
+        Some(value)
+    }
+
+    /// The stale value that was found, if it may still be served now that its load did not succeed:
+    /// the marks are read again.
+    pub(super) fn fallback(&self, engine: &Arc<Engine>, joined: bool) -> Option<V> {
+        let held = self.held.as_ref()?;
+        let allowed = match held.judge(engine.ledger.sequence(), engine.clock.now().0) {
+            Verdict::Fresh { .. } => true,
+            Verdict::Stale {
+                servable, on_error, ..
+            } => on_error || (servable && !self.fresh_only()),
+            Verdict::Dead(_) => false,
+        };
+        let value = if allowed {
+            held.value::<V>().cloned()?
+        } else {
+            return None;
+        };
+        self.done(engine, Some(held), Reason::Stale, joined);
+        Some(value)
+    }
+
+    /// Counts the outcome, tells who watches, and lets what the value carries flow outward.
+    pub(super) fn done(&self, engine: &Arc<Engine>, entry: Option<&Arc<Entry>>, reason: Reason, joined: bool) {
+        engine.counters.outcome(reason);
+        tell(&self.space, reason, joined);
+        if let Some(context) = &self.context {
+            if let Some(entry) = entry {
+                flow(context, engine, entry, reason == Reason::Stale);
+            }
+            note(context, &self.space, reason, joined, self.began);
+        }
+    }
+
+    pub(super) fn conclude<R>(&self, engine: &Arc<Engine>, outcome: Outcome<R>) -> Fetched<V, R> {
+        match outcome {
+            Outcome::Landed(entry) => match entry.value::<V>().cloned() {
+                Some(value) => {
+                    self.done(engine, Some(&entry), self.reason, false);
+                    Fetched::Value(value)
+                }
+                None => unreachable!("a flight lands with the type it was led for"),
+            },
+            Outcome::Refused(output, why, recorded) => {
+                if why == NotStorable::Error
+                    && let Some(value) = self.fallback(engine, false)
+                {
+                    return Fetched::Value(value);
+                }
+                self.failed(engine, Some(recorded));
+                Fetched::Output(output)
+            }
+        }
+    }
+
+    pub(super) fn failed(&self, engine: &Arc<Engine>, recorded: Option<Recorded>) {
+        self.done(engine, None, self.reason, false);
+        if let Some(context) = &self.context {
+            let mut recorded = recorded.unwrap_or_else(|| Recorded::new());
+            recorded.failed = true;
+            recorded.failures_allowed = false;
+            flow_recorded(context, engine, recorded);
+        }
+    }
+
+    pub(super) fn timed_out<R>(&self, engine: &Arc<Engine>, limit: Option<Duration>) -> Fetched<V, R> {
+        if let Some(value) = self.fallback(engine, false) {
+            return Fetched::Value(value);
+        }
+        self.failed(engine, None);
+        Fetched::TimedOut(LoadTimeout {
+            name: self.space.name().to_owned(),
+            limit: limit.unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! What a read tells: the load or response around it, who observes it, and the outside.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::context::{Access, Context};
+use crate::engine::Engine;
+use crate::entry::Entry;
+use crate::key::Space;
+use crate::reason::Reason;
+use crate::record::{Record, Recorded};
+use crate::stats::Counters;
+use crate::tag::TagName;
+
+/// Tells the enclosing load or response what an inner value carries.
+pub(crate) fn flow(context: &Context, engine: &Arc<Engine>, entry: &Entry, stale: bool) {
+    let Some(record) = &context.record else {
+        return;
+    };
+    let open = match foreign(record, engine) {
+        None => record.absorb(entry, stale || entry.born_stale),
+        Some(outer) => {
+            let mut recorded = Recorded::new();
+            entry.tags.iter().for_each(|tag| recorded.add(tag));
+            recorded.partial = entry.partial;
+            recorded.filled_at = entry.filled_at;
+            recorded.fresh_until = entry.fresh_until;
+            recorded.stale = stale || entry.born_stale;
+            record.absorb_recorded(&translated(recorded, engine, outer))
+        }
+    };
+    if !open {
+        late(engine);
+    }
+}
+
+pub(crate) fn flow_recorded(context: &Context, engine: &Arc<Engine>, recorded: Recorded) {
+    let Some(record) = &context.record else {
+        return;
+    };
+    let recorded = match foreign(record, engine) {
+        None => recorded,
+        Some(outer) => translated(recorded, engine, outer),
+    };
+    if !record.absorb_recorded(&recorded) {
+        late(engine);
+    }
+}
+
+/// The engine of the enclosing record, where it is another one's.
+fn foreign<'a>(record: &'a Record, engine: &Arc<Engine>) -> Option<&'a Arc<Engine>> {
+    (!Arc::ptr_eq(&record.engine, engine)).then_some(&record.engine)
+}
+
+/// Numbers, records and moments of one cache mean nothing in another: tags go by name, and moments
+/// by what is left.
+fn translated(mut recorded: Recorded, from: &Engine, to: &Engine) -> Recorded {
+    let names: Vec<_> = recorded
+        .tags
+        .iter()
+        .map(|tag| TagName::from_raw(tag.name()))
+        .collect();
+    recorded.tags = to.ledger.records(&names);
+    let (then, now) = (from.clock.now().0, to.clock.now().0);
+    let moved = |moment: u64| match moment {
+        u64::MAX => u64::MAX,
+        moment if moment >= then => now.saturating_add(moment - then),
+        moment => now.saturating_sub(then - moment),
+    };
+    recorded.filled_at = moved(recorded.filled_at);
+    recorded.fresh_until = moved(recorded.fresh_until);
+    recorded
+}
+
+/// A tag came after the load that it was meant for had ended.
+pub(crate) fn late(engine: &Engine) {
+    Counters::count(&engine.counters.late_tags);
+    #[cfg(feature = "tracing")]
+    tracing::error!(
+        "a cached call or a tag came after the load it was made in had ended; its tags are lost there: \
+         await what the body starts, or end it before the body returns"
+    );
+}
+
+pub(crate) fn warn_no_cache(space: &Space) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        function = space.name(),
+        "not cached: a `Cache` was built but neither installed nor entered here"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = space;
+}
+
+/// Tells the outside what a read came to, where a feature asks for it.
+#[inline]
+pub(crate) fn tell(space: &Space, reason: Reason, joined: bool) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("revalidate_reads_total", "name" => space.name().to_owned(), "reason" => reason.as_str())
+        .increment(1);
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        name = space.name(),
+        reason = reason.as_str(),
+        joined,
+        "cached read"
+    );
+    #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+    let _ = (space, reason, joined);
+}
+
+/// Tells who watches.
+pub(crate) fn note(
+    context: &Context,
+    space: &Space,
+    reason: Reason,
+    joined: bool,
+    began: Option<Instant>,
+) {
+    if let Some(observer) = &context.observer {
+        observer.note(Access {
+            name: space.name().into(),
+            reason,
+            joined,
+            took: began.map_or(Duration::ZERO, |began| began.elapsed()),
+        });
+    }
+}
