@@ -1,1 +1,88 @@
-//! What the expansions of `cache-macros` decide by type: how arguments become keys, and outputs values.
+//! What the expansions of `cache-macros` stand on, and what they let the compiler decide by type: how
+//! arguments become keys, what a return type stores, what a value weighs and which tags it has.
+//!
+//! The deciding is by method resolution on a [`Probe`]: each way is a trait with the same method,
+//! implemented for one reference more or less, so that the first that applies to the concrete type is
+//! taken (autoref specialisation). `cache-tower` adds the ways of axum's types. The traits are in
+//! [`dispatch`]; nothing but traits may be there, as expansions import all of it.
+
+mod keys;
+mod returns;
+mod tags;
+mod values;
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use crate::tag::IntoTags;
+
+pub use crate::error::LoadTimeout;
+pub use crate::key::{CacheKey, KeyWriter};
+pub use crate::life::Life;
+pub use crate::spi::{
+    Call, CallKey, CallOptions, Fetched, Finished, Function, Key, Looked, clear, lookup,
+    lookup_anew, remove,
+};
+pub use crate::verbs::Invalidating;
+
+pub use keys::{
+    ByCacheKey, BySerialize, KeyArgument, Peeled, StateArgument, Unkeyable, write_type,
+};
+pub use returns::{
+    HasNone, NoneLimit, OptionShape, PlainShape, Plan, ResultShape, Returned, SaysTimeout, Shape,
+    Storable, no_time_limit, none_limit, timed_out,
+};
+pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
+pub use values::{OwnedArgument, Weighing, weigher, weighing};
+
+/// A value whose type the compiler is asked about.
+#[derive(Debug)]
+pub struct Probe<'a, T: ?Sized>(pub &'a T);
+
+/// The traits of method resolution.
+pub mod dispatch {
+    pub use super::keys::{KeyKind, KeyKindNone, KeyKindSerialize, PeelNothing, StateKindNone};
+    pub use super::returns::{ShapeOfFallible, ShapeOfPlain};
+    pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
+    pub use super::values::{RefusalNone, WeighByLength, WeighBySize, WeighByWeight};
+}
+
+/// Adds tags to the enclosing load.
+pub fn add_tags(tags: Vec<Cow<'static, str>>) {
+    if !tags.is_empty() {
+        crate::current::cache_tag(tags);
+    }
+}
+
+/// Adds the tags of an expression to a list.
+pub fn push_tags<M>(tags: &mut Vec<Cow<'static, str>>, more: impl IntoTags<M>) {
+    more.each_tag(&mut |tag| tags.push(Cow::Owned(tag.to_owned())));
+}
+
+/// An expression given as `life = ..`.
+pub fn life(life: impl Into<Life>) -> Life {
+    life.into()
+}
+
+/// Stands where a tag's placeholder names nothing, so that the compiler underlines it.
+#[derive(Debug)]
+pub struct UnknownPlaceholder<T>(PhantomData<T>);
+
+/// Never called: its type is the error.
+#[must_use]
+pub fn unknown_placeholder() -> UnknownPlaceholder<()> {
+    UnknownPlaceholder(PhantomData)
+}
+
+/// What nothing implements.
+#[diagnostic::on_unimplemented(
+    message = "this placeholder names no argument",
+    label = "in this tag"
+)]
+pub trait NamesAnArgument {}
+
+impl<T: NamesAnArgument> std::fmt::Display for UnknownPlaceholder<T> {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}

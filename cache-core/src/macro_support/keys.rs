@@ -1,0 +1,144 @@
+//! How an argument becomes a part of the key: by `CacheKey`, else by `Serialize`, else not.
+
+use serde::Serialize;
+
+use super::Probe;
+use crate::key::{CacheKey, KeyWriter};
+
+/// The first way: `CacheKey`.
+pub trait KeyKind {
+    /// Tells how.
+    fn key_kind(&self) -> ByCacheKey;
+}
+
+impl<T: CacheKey + ?Sized> KeyKind for &&Probe<'_, T> {
+    #[inline]
+    fn key_kind(&self) -> ByCacheKey {
+        ByCacheKey
+    }
+}
+
+/// The second: `Serialize`, in the canonical encoding.
+pub trait KeyKindSerialize {
+    /// Tells how.
+    fn key_kind(&self) -> BySerialize;
+}
+
+impl<T: Serialize + ?Sized> KeyKindSerialize for &Probe<'_, T> {
+    #[inline]
+    fn key_kind(&self) -> BySerialize {
+        BySerialize
+    }
+}
+
+/// No way: an error that says what to write.
+pub trait KeyKindNone {
+    /// Tells that there is no way.
+    fn key_kind(&self) -> Unkeyable;
+}
+
+impl<T: ?Sized> KeyKindNone for Probe<'_, T> {
+    fn key_kind(&self) -> Unkeyable {
+        Unkeyable
+    }
+}
+
+/// Writes by [`CacheKey`].
+#[derive(Clone, Copy, Debug)]
+pub struct ByCacheKey;
+
+impl ByCacheKey {
+    /// Writes the value.
+    #[inline]
+    pub fn write<T: CacheKey + ?Sized>(self, value: &T, key: &mut KeyWriter<'_>) {
+        value.encode(key);
+    }
+}
+
+/// Writes by `Serialize`.
+#[derive(Clone, Copy, Debug)]
+pub struct BySerialize;
+
+impl BySerialize {
+    /// Writes the value.
+    #[inline]
+    pub fn write<T: Serialize + ?Sized>(self, value: &T, key: &mut KeyWriter<'_>) {
+        key.serialize(value);
+    }
+}
+
+/// Cannot be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Unkeyable;
+
+impl Unkeyable {
+    /// Does not compile, and says why.
+    pub fn write<T: KeyArgument + ?Sized>(self, _: &T, _: &mut KeyWriter<'_>) {}
+}
+
+/// Implemented by nothing: the compiler says what it misses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written into the cache key",
+    label = "not a key",
+    note = "derive one of these for `{Self}`: `CacheKey` (revalidate's), or `Serialize`",
+    note = "or decide at the argument: `#[cache(key = expr)]` writes what the result depends on, `#[cache(skip)]` leaves the argument out, so that calls that differ in it share one cached value"
+)]
+pub trait KeyArgument {}
+
+impl<T: KeyArgument + ?Sized> KeyArgument for &T {}
+impl<T: KeyArgument> KeyArgument for Option<T> {}
+
+/// Extractors of axum hand out what they hold; anything else is itself.
+pub trait PeelNothing {
+    /// What is written.
+    type Out;
+    /// Takes the wrapping off.
+    fn peel(&self) -> Self::Out;
+}
+
+impl<'a, T: ?Sized> PeelNothing for Probe<'a, T> {
+    type Out = Peeled<'a, T>;
+
+    #[inline]
+    fn peel(&self) -> Peeled<'a, T> {
+        self.0
+    }
+}
+
+/// A value that is no extractor.
+pub type Peeled<'a, T> = &'a T;
+
+/// Whether an argument named `State` is axum's; `cache-tower` knows which is.
+pub trait StateKindNone {
+    /// Tells that it is not.
+    fn state_kind(&self) -> NotState;
+}
+
+impl<T: ?Sized> StateKindNone for Probe<'_, T> {
+    fn state_kind(&self) -> NotState {
+        NotState
+    }
+}
+
+/// Another type of that name.
+#[derive(Clone, Copy, Debug)]
+pub struct NotState;
+
+impl NotState {
+    /// Does not compile, and says why.
+    pub fn check<T: StateArgument + ?Sized>(self, _: &T) {}
+}
+
+/// Implemented by nothing: the compiler says what it misses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is named like axum's `State`, which is left out of the key, but is another type",
+    label = "not `axum::extract::State`",
+    note = "decide at the argument: `#[cache(key = expr)]` or `#[cache(skip)]`"
+)]
+pub trait StateArgument {}
+
+/// Writes a type argument, so that `load::<A>` and `load::<B>` are two functions to the cache.
+#[inline]
+pub fn write_type<T: ?Sized>(key: &mut KeyWriter<'_>) {
+    key.text(std::any::type_name::<T>());
+}

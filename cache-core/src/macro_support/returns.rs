@@ -1,0 +1,340 @@
+//! What a return type is to the cache: what of it is stored, and how it comes back.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::{Future, ready};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::error::LoadTimeout;
+use crate::life::Life;
+use crate::reason::NotStorable;
+use crate::spi::{CallOptions, Finished};
+
+/// The return type of a function.
+pub struct Returned<R>(PhantomData<fn() -> R>);
+
+impl<R> Returned<R> {
+    /// Asks about `R`.
+    #[must_use]
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R> fmt::Debug for Returned<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Returned")
+    }
+}
+
+/// A kind of return type.
+pub trait Shape: Copy + Send + Sync + 'static {
+    /// The return type.
+    type Output: Send + 'static;
+    /// What is stored of it.
+    type Stored: Clone + Send + Sync + 'static;
+    /// The output of a hit.
+    fn restore(self, value: Self::Stored) -> Self::Output;
+    /// What becomes of the body's output.
+    fn finish(
+        self,
+        output: Self::Output,
+    ) -> impl Future<Output = Finished<Self::Stored, Self::Output>> + Send;
+}
+
+/// A value that can be stored.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot be cached",
+    label = "cannot be cached",
+    note = "a cached value is `Clone + Send + Sync + 'static`: derive `Clone`, or return it in an `Arc`",
+    note = "a handler can return `Response` or `impl IntoResponse`: it is then kept as status, headers and body"
+)]
+pub trait Storable: Clone + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + Sync + 'static> Storable for T {}
+
+macro_rules! shapes {
+    ($($(#[$doc:meta])* $name:ident<$($param:ident),+>;)+) => { $(
+        $(#[$doc])*
+        pub struct $name<$($param),+>(PhantomData<fn() -> ($($param,)+)>);
+
+        impl<$($param),+> Clone for $name<$($param),+> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<$($param),+> Copy for $name<$($param),+> {}
+        impl<$($param),+> fmt::Debug for $name<$($param),+> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )+ };
+}
+shapes! {
+    /// `Result`, and aliases of it: the value of `Ok` is stored.
+    ResultShape<T, E>;
+    /// `Option`: stored as it is, and `None` for less long if so asked.
+    OptionShape<T>;
+    /// Any other: stored as it is.
+    PlainShape<T>;
+}
+
+/// `Result` and `Option`.
+pub trait ShapeOfFallible {
+    /// The kind.
+    type Shape;
+    /// Tells the kind.
+    fn shape(&self) -> Self::Shape;
+}
+
+impl<T, E> ShapeOfFallible for &Returned<Result<T, E>> {
+    type Shape = ResultShape<T, E>;
+
+    #[inline]
+    fn shape(&self) -> Self::Shape {
+        ResultShape(PhantomData)
+    }
+}
+
+impl<T> ShapeOfFallible for &Returned<Option<T>> {
+    type Shape = OptionShape<T>;
+
+    #[inline]
+    fn shape(&self) -> Self::Shape {
+        OptionShape(PhantomData)
+    }
+}
+
+/// All others.
+pub trait ShapeOfPlain {
+    /// The kind.
+    type Shape;
+    /// Tells the kind.
+    fn shape(&self) -> Self::Shape;
+}
+
+impl<T> ShapeOfPlain for Returned<T> {
+    type Shape = PlainShape<T>;
+
+    #[inline]
+    fn shape(&self) -> Self::Shape {
+        PlainShape(PhantomData)
+    }
+}
+
+impl<T: Storable, E: Send + 'static> Shape for ResultShape<T, E> {
+    type Output = Result<T, E>;
+    type Stored = T;
+
+    #[inline]
+    fn restore(self, value: T) -> Result<T, E> {
+        Ok(value)
+    }
+
+    fn finish(
+        self,
+        output: Result<T, E>,
+    ) -> impl Future<Output = Finished<T, Result<T, E>>> + Send {
+        ready(match output {
+            Ok(value) => Finished::Store(value),
+            Err(error) => Finished::Refuse(Err(error), NotStorable::Error),
+        })
+    }
+}
+
+impl<T: Storable> Shape for OptionShape<T> {
+    type Output = Option<T>;
+    type Stored = Option<T>;
+
+    #[inline]
+    fn restore(self, value: Option<T>) -> Option<T> {
+        value
+    }
+
+    fn finish(
+        self,
+        output: Option<T>,
+    ) -> impl Future<Output = Finished<Option<T>, Option<T>>> + Send {
+        ready(Finished::Store(output))
+    }
+}
+
+impl<T: Storable> Shape for PlainShape<T> {
+    type Output = T;
+    type Stored = T;
+
+    #[inline]
+    fn restore(self, value: T) -> T {
+        value
+    }
+
+    fn finish(self, output: T) -> impl Future<Output = Finished<T, T>> + Send {
+        ready(Finished::Store(output))
+    }
+}
+
+/// A return type that can say that the time limit passed.
+#[diagnostic::on_unimplemented(
+    message = "`timeout` needs a return type that can say that the time is up",
+    label = "the return type cannot say so",
+    note = "return a `Result<_, E>` with `impl From<LoadTimeout> for E`, or a `Response`, which is a 504 then"
+)]
+pub trait SaysTimeout: Shape {
+    /// The output for a caller whose time is up.
+    fn timed_out(limit: LoadTimeout) -> Self::Output;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Storable, E: From<LoadTimeout> + Send + 'static> SaysTimeout for ResultShape<T, E> {
+    fn timed_out(limit: LoadTimeout) -> Result<T, E> {
+        Err(limit.into())
+    }
+}
+
+/// A return type that has a `None`.
+#[diagnostic::on_unimplemented(
+    message = "`none` limits how long a `None` is kept, and the return type has no `None`",
+    label = "no `None` here",
+    note = "return an `Option<_>` or a `Result<Option<_>, _>`, or leave out `none`"
+)]
+pub trait HasNone: Shape {
+    /// Whether it is one.
+    fn is_none(value: &Self::Stored) -> bool;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Storable> HasNone for OptionShape<T> {
+    fn is_none(value: &Option<T>) -> bool {
+        value.is_none()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Storable, E: Send + 'static> HasNone for ResultShape<Option<T>, E> {
+    fn is_none(value: &Option<T>) -> bool {
+        value.is_none()
+    }
+}
+
+/// How long a `None` is kept, at most.
+pub struct NoneLimit<S: Shape> {
+    is_none: fn(&S::Stored) -> bool,
+    limit: Duration,
+}
+
+impl<S: Shape> fmt::Debug for NoneLimit<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limit.fmt(f)
+    }
+}
+
+impl<S: Shape> Clone for NoneLimit<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S: Shape> Copy for NoneLimit<S> {}
+
+/// `none = ..`.
+pub fn none_limit<S: HasNone>(_: &S, limit: Duration) -> NoneLimit<S> {
+    NoneLimit {
+        is_none: S::is_none,
+        limit,
+    }
+}
+
+/// `timeout = ..`.
+pub fn timed_out<S: SaysTimeout>(_: &S) -> fn(LoadTimeout) -> S::Output {
+    S::timed_out
+}
+
+/// Without one.
+pub fn no_time_limit<S: Shape>(_: &S) -> fn(LoadTimeout) -> S::Output {
+    |limit| unreachable!("a load without a time limit ended by one: {limit}")
+}
+
+/// What a load needs to know of its function's return type.
+pub struct Plan<S: Shape> {
+    shape: S,
+    weigh: fn(&S::Stored) -> usize,
+    timed_out: fn(LoadTimeout) -> S::Output,
+    none: Option<NoneLimit<S>>,
+}
+
+impl<S: Shape> Clone for Plan<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S: Shape> Copy for Plan<S> {}
+
+impl<S: Shape> fmt::Debug for Plan<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").finish_non_exhaustive()
+    }
+}
+
+impl<S: Shape> Plan<S> {
+    /// Puts it together.
+    pub fn new(
+        shape: S,
+        weigh: fn(&S::Stored) -> usize,
+        timed_out: fn(LoadTimeout) -> S::Output,
+        none: Option<NoneLimit<S>>,
+    ) -> Self {
+        Self {
+            shape,
+            weigh,
+            timed_out,
+            none,
+        }
+    }
+
+    /// The options of one call.
+    pub fn options(
+        self,
+        life: Option<Life>,
+        profile: Option<&'static str>,
+        timeout: Option<Duration>,
+        tags: Vec<Cow<'static, str>>,
+    ) -> CallOptions<S::Stored> {
+        CallOptions {
+            life,
+            profile,
+            timeout,
+            tags: crate::tag::names(tags),
+            weigh: self.weigh,
+        }
+    }
+
+    /// The output of a value.
+    pub fn restore(self, value: S::Stored) -> S::Output {
+        self.shape.restore(value)
+    }
+
+    /// The output of a caller whose time is up.
+    pub fn timed_out(self, limit: LoadTimeout) -> S::Output {
+        (self.timed_out)(limit)
+    }
+
+    /// What becomes of the body's output; `refusal` where its content says that it is not stored.
+    pub async fn finish(
+        self,
+        output: S::Output,
+        refusal: Option<NotStorable>,
+    ) -> Finished<S::Stored, S::Output> {
+        if let Some(why) = refusal {
+            return Finished::Refuse(output, why);
+        }
+        match (self.shape.finish(output).await, self.none) {
+            (Finished::Store(value), Some(none)) if (none.is_none)(&value) => {
+                Finished::StoreFor(value, none.limit)
+            }
+            (finished, _) => finished,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What a value weighs, how an argument is owned, and whether a value is refused by its content.
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+use std::mem::size_of_val;
+
+use serde::Serialize;
+
+use super::{Probe, Shape};
+use crate::reason::NotStorable;
+use crate::weight::{CacheWeight, serialized_len};
+
+/// The stored type, for its weight.
+#[derive(Debug)]
+pub struct Weighing<V>(PhantomData<fn() -> V>);
+
+/// Asks about what `shape` stores.
+#[must_use]
+pub fn weighing<S: Shape>(_: &S) -> Weighing<S::Stored> {
+    Weighing(PhantomData)
+}
+
+/// The user's `weight = ..`.
+pub fn weigher<S: Shape>(_: &S, weigh: fn(&S::Stored) -> usize) -> fn(&S::Stored) -> usize {
+    weigh
+}
+
+/// The first way: the type knows.
+pub trait WeighByWeight<V> {
+    /// What weighs.
+    fn weigher(&self) -> fn(&V) -> usize;
+}
+
+impl<V: CacheWeight> WeighByWeight<V> for &&Weighing<V> {
+    fn weigher(&self) -> fn(&V) -> usize {
+        V::cache_weight
+    }
+}
+
+/// The second: the length of the serialised value.
+pub trait WeighByLength<V> {
+    /// What weighs.
+    fn weigher(&self) -> fn(&V) -> usize;
+}
+
+impl<V: Serialize> WeighByLength<V> for &Weighing<V> {
+    fn weigher(&self) -> fn(&V) -> usize {
+        |value| size_of_val(value).max(serialized_len(value))
+    }
+}
+
+/// The last: its size without what it owns elsewhere.
+pub trait WeighBySize<V> {
+    /// What weighs.
+    fn weigher(&self) -> fn(&V) -> usize;
+}
+
+impl<V> WeighBySize<V> for Weighing<V> {
+    fn weigher(&self) -> fn(&V) -> usize {
+        size_of_val
+    }
+}
+
+/// A borrowed argument that a load can own.
+#[diagnostic::on_unimplemented(
+    message = "a load cannot own a `{Self}`, which it is lent here",
+    label = "cannot be owned",
+    note = "on a miss the load is a task of its own: make `{Self}` implement `Clone` and be `Send + 'static`, take it by value or in an `Arc`, or let the load run in its caller with `cache(foreground)`"
+)]
+pub trait OwnedArgument {
+    /// What the load holds.
+    type Owned: Send + 'static;
+    /// Makes it; on a miss only.
+    fn own(&self) -> Self::Owned;
+    /// What the body is given.
+    fn lend(owned: &Self::Owned) -> &Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: ToOwned<Owned: Send + 'static> + ?Sized> OwnedArgument for T {
+    type Owned = T::Owned;
+
+    fn own(&self) -> T::Owned {
+        self.to_owned()
+    }
+
+    fn lend(owned: &T::Owned) -> &T {
+        owned.borrow()
+    }
+}
+
+/// Values of most types are stored whatever they are; those of axum may carry an error's status.
+pub trait RefusalNone {
+    /// Why this value is not stored.
+    fn refusal(&self) -> Option<NotStorable>;
+}
+
+impl<T: ?Sized> RefusalNone for Probe<'_, T> {
+    fn refusal(&self) -> Option<NotStorable> {
+        None
+    }
+}

@@ -1,0 +1,492 @@
+//! The cached function: the hit path, and the load behind it.
+//!
+//! ```text
+//! async fn name(args) -> R                 key on the stack, look-up, return: nothing is allocated
+//! impl companion {
+//!     async fn __load(plan, call, args)    on a miss: tags, life, owned arguments
+//!     fn __start(plan, owned)              the load's future, boxed once; its type is erased, so that
+//!                                          recursive functions compile
+//!     async fn __body(args)                the function as it was written
+//! }
+//! ```
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, GenericParam, Generics};
+
+use crate::args::{Arg, Passing, Role};
+use crate::companion;
+use crate::item::is_named;
+use crate::options::{Companion, LifeOption};
+use crate::values::duration_tokens;
+use crate::web_method::Model;
+
+/// Lints that the expansion trips where the user's code did not.
+pub(crate) fn quiet() -> TokenStream {
+    quote! {
+        #[allow(
+            dead_code,
+            clippy::all,
+            clippy::pedantic,
+            clippy::nursery,
+            unused_mut,
+            unused_qualifications,
+            let_underscore_drop,
+            trivial_casts
+        )]
+    }
+}
+
+fn mixed(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+pub(crate) fn function(model: &Model) -> TokenStream {
+    let Model { item, args, facade, .. } = model;
+    let private = quote!(#facade::__private);
+    let (outer_attrs, _) = split_attrs(&item.attrs);
+    let (vis, sig) = (&item.vis, &item.sig);
+    let (name, generics, output) = (&sig.ident, &sig.generics, &sig.output);
+    let where_clause = &generics.where_clause;
+    let companion = match &model.options.companion {
+        Companion::SameName => name.clone(),
+        Companion::Named(other) => other.clone(),
+        Companion::None => mixed("__Cached"),
+    };
+    let companion_item = companion::item(model, &companion);
+    let (outside, inside) = match model.options.companion {
+        Companion::None => (None, Some(companion_item)),
+        _ => (Some(companion_item), None),
+    };
+    let params = args.iter().map(|arg| {
+        let (name, ty) = (&arg.name, &arg.ty);
+        quote!(#name: #ty)
+    });
+    let names = args.iter().map(|arg| &arg.name);
+    let convert = conversions(args);
+    let states = state_checks(args, &private);
+    let key = key(model, &companion);
+    let shape = shape(model);
+    let plan = plan(model);
+    let turbofish = turbofish(generics, Some(quote!(_)));
+    let mut body = TokenStream::new();
+    // The user's braces: errors about the return value then point at the function.
+    let look_up = quote! {
+        #inside
+        #states
+        #convert
+        #key
+        let __shape = #shape;
+        match #private::lookup(&__key) {
+            #private::Looked::Hit(__value) => #private::Shape::restore(__shape, __value),
+            #private::Looked::Call(__call) => {
+                let __plan = #plan;
+                #companion::__load #turbofish (__plan, __call #(, #names)*).await
+            }
+        }
+    };
+    item.brace.surround(&mut body, |tokens| tokens.extend(look_up));
+    let (asyncness, fn_token) = (&sig.asyncness, &sig.fn_token);
+    quote! {
+        #(#outer_attrs)*
+        #vis #asyncness #fn_token #name #generics (#(#params),*) #output #where_clause #body
+
+        #outside
+    }
+}
+
+/// Attributes for the function, and those for its body: lint levels go to both, and an `expect` can
+/// only be met in the body.
+pub(crate) fn split_attrs(attrs: &[Attribute]) -> (Vec<TokenStream>, Vec<TokenStream>) {
+    let mut outer = Vec::new();
+    let mut body = Vec::new();
+    for attr in attrs {
+        let path = attr.path();
+        if path.is_ident("expect") {
+            if let syn::Meta::List(list) = &attr.meta {
+                let lints = &list.tokens;
+                outer.push(quote!(#[allow(#lints)]));
+            }
+            body.push(attr.to_token_stream());
+        } else if ["allow", "warn", "deny", "forbid"].iter().any(|level| path.is_ident(level)) {
+            outer.push(attr.to_token_stream());
+            body.push(attr.to_token_stream());
+        } else {
+            outer.push(attr.to_token_stream());
+        }
+    }
+    (outer, body)
+}
+
+/// `::<T, N, extra>`: lifetimes are left to inference, as they may be late bound.
+pub(crate) fn turbofish(generics: &Generics, extra: Option<TokenStream>) -> TokenStream {
+    let params = generics.params.iter().filter_map(|param| match param {
+        GenericParam::Lifetime(_) => None,
+        GenericParam::Type(param) => Some(param.ident.to_token_stream()),
+        GenericParam::Const(param) => Some(param.ident.to_token_stream()),
+    });
+    let params: Vec<_> = params.chain(extra).collect();
+    if params.is_empty() { TokenStream::new() } else { quote!(::<#(#params),*>) }
+}
+
+/// `impl Into<T>` becomes `T`, once.
+pub(crate) fn conversions<'a>(args: impl IntoIterator<Item = &'a Arg>) -> TokenStream {
+    let lets = args.into_iter().filter_map(|arg| {
+        let Passing::Into(target) = &arg.passing else { return None };
+        let name = &arg.name;
+        Some(quote_spanned!(arg.ty.span()=> let #name: #target = ::core::convert::Into::into(#name);))
+    });
+    quote!(#(#lets)*)
+}
+
+/// The bindings of patterns, as references to what the arguments hold.
+pub(crate) fn bindings<'a>(args: impl IntoIterator<Item = &'a Arg>) -> TokenStream {
+    let lets = args.into_iter().filter(|arg| arg.is_destructured()).map(|arg| {
+        let (pat, name) = (arg.borrowed_pat(), &arg.name);
+        quote!(#[allow(unused_variables, clippy::all, clippy::pedantic)] let #pat = &#name;)
+    });
+    quote!(#(#lets)*)
+}
+
+fn state_checks(args: &[Arg], private: &TokenStream) -> TokenStream {
+    let checks = args.iter().filter(|arg| matches!(arg.role, Role::State)).map(|arg| {
+        let name = &arg.name;
+        let span = Span::call_site().located_at(arg.ty.span());
+        quote_spanned! {span=> {
+            #[allow(unused_imports)]
+            use #private::dispatch::*;
+            (&&#private::Probe(&#name)).state_kind().check(&#name);
+        }}
+    });
+    quote!(#(#checks)*)
+}
+
+/// Statements that leave the encoded call in `__key`.
+pub(crate) fn key(model: &Model, companion: &Ident) -> TokenStream {
+    let private = {
+        let facade = &model.facade;
+        quote!(#facade::__private)
+    };
+    let generics = model.item.sig.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Lifetime(_) => None,
+        GenericParam::Type(param) => {
+            let ident = &param.ident;
+            Some(quote!(#private::write_type::<#ident>(&mut __writer);))
+        }
+        GenericParam::Const(param) => {
+            let ident = &param.ident;
+            Some(quote!(#private::CacheKey::encode(&#ident, &mut __writer);))
+        }
+    });
+    let whole = model.options.key.as_ref().map(|key| {
+        let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
+        encode(lets, key.to_token_stream(), key.span(), &private)
+    });
+    let parts = model.args.iter().filter_map(|arg| match &arg.role {
+        Role::Key => {
+            Some(encode(TokenStream::new(), arg.name.to_token_stream(), arg.ty.span(), &private))
+        }
+        Role::KeyExpr(expr) => {
+            let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
+            Some(encode(lets, expr.to_token_stream(), expr.span(), &private))
+        }
+        Role::Skip | Role::State => None,
+    });
+    let parts: Vec<_> = generics.chain(whole).chain(parts).collect();
+    if parts.is_empty() {
+        return quote!(let __key = #private::CallKey::new(#companion::__function()););
+    }
+    quote! {
+        let mut __key = #private::CallKey::new(#companion::__function());
+        {
+            let mut __writer = __key.writer();
+            #(#parts)*
+        }
+    }
+}
+
+/// Writes one value: as the compiler finds that it can be. `span` is what an error underlines.
+/// The traits are imported where no token of the user's stands.
+fn encode(
+    lets: TokenStream,
+    value: TokenStream,
+    span: Span,
+    private: &TokenStream,
+) -> TokenStream {
+    let span = Span::call_site().located_at(span);
+    quote_spanned! {span=> {
+        #lets
+        #[allow(unused_parens)]
+        let __value = &(#value);
+        {
+            #[allow(unused_imports)]
+            use #private::dispatch::*;
+            let __part = (&&#private::Probe(__value)).peel();
+            (&&&#private::Probe(&__part)).key_kind().write(&__part, &mut __writer);
+        }
+    }}
+}
+
+/// What the return type is to the cache.
+pub(crate) fn shape(model: &Model) -> TokenStream {
+    let (facade, ty) = (&model.facade, &model.output.ty);
+    let span = Span::call_site().located_at(model.item.sig.output.span());
+    quote_spanned! {span=> {
+        let __returned = #facade::__private::Returned::<#ty>::new();
+        #[allow(unused_imports)]
+        use #facade::__private::dispatch::*;
+        (&&&__returned).shape()
+    }}
+}
+
+/// What a load needs to know of the type; wants `__shape`.
+pub(crate) fn plan(model: &Model) -> TokenStream {
+    let facade = &model.facade;
+    let private = quote!(#facade::__private);
+    let weigh = match &model.options.weight {
+        Some(weight) => {
+            let span = Span::call_site().located_at(weight.span());
+            quote_spanned!(span=> #private::weigher(&__shape, #weight))
+        }
+        None => quote! {{
+            let __weighing = #private::weighing(&__shape);
+            #[allow(unused_imports)]
+            use #private::dispatch::*;
+            (&&&__weighing).weigher()
+        }},
+    };
+    let timed_out = match model.options.timeout {
+        Some((_, span)) => {
+            let span = Span::call_site().located_at(span);
+            quote_spanned!(span=> #private::timed_out(&__shape))
+        }
+        None => quote!(#private::no_time_limit(&__shape)),
+    };
+    let none = match model.options.none {
+        Some((limit, span)) => {
+            let span = Span::call_site().located_at(span);
+            let limit = duration_tokens(limit);
+            quote_spanned!(span=> ::core::option::Option::Some(#private::none_limit(&__shape, #limit)))
+        }
+        None => quote!(::core::option::Option::None),
+    };
+    quote!(#private::Plan::new(__shape, #weigh, #timed_out, #none))
+}
+
+/// `CallOptions` of a call; wants the arguments in scope.
+fn options(model: &Model) -> TokenStream {
+    let facade = &model.facade;
+    let private = quote!(#facade::__private);
+    let options = &model.options;
+    let none = quote!(::core::option::Option::None);
+    let some = |value: TokenStream| quote!(::core::option::Option::Some(#value));
+    let windows = [
+        ("stale_while_revalidate", options.stale_while_revalidate),
+        ("stale_if_error", options.stale_if_error),
+    ];
+    let windows = windows.into_iter().filter_map(|(name, window)| {
+        let (name, window) = (mixed(name), duration_tokens(window?));
+        Some(quote!(.#name(#window)))
+    });
+    let (life, profile) = match &options.life {
+        LifeOption::Unsaid => (none.clone(), none.clone()),
+        LifeOption::Ttl(ttl) => {
+            let ttl = duration_tokens(*ttl);
+            (some(quote!(#private::Life::from_duration(#ttl) #(#windows)*)), none.clone())
+        }
+        LifeOption::Profile(name) => (none.clone(), some(quote!(#name))),
+        LifeOption::Expr(life) => {
+            let lets = bindings(&model.args);
+            (some(quote_spanned!(life.span()=> #private::life({ #lets #life }))), none.clone())
+        }
+    };
+    let timeout = options.timeout.map_or(none, |(limit, _)| some(duration_tokens(limit)));
+    let tags = call_tags(model);
+    quote!(__plan.options(#life, #profile, #timeout, #tags))
+}
+
+/// The tags of a call; wants the arguments in scope.
+pub(crate) fn call_tags(model: &Model) -> TokenStream {
+    let tags = model.tags.vec(&model.facade);
+    if model.tags.is_empty() {
+        return quote!(::std::vec::Vec::new());
+    }
+    let lets = bindings(&model.args);
+    quote!({ #lets #tags })
+}
+
+/// `__load`, `__start` and `__body`, inside the companion.
+pub(crate) fn load(model: &Model) -> TokenStream {
+    let Model { item, args, facade, output, .. } = model;
+    let private = quote!(#facade::__private);
+    let generics = &item.sig.generics;
+    let where_clause = &generics.where_clause;
+    let result = &output.ty;
+    let shape = mixed("__S");
+    let mut with_shape = generics.clone();
+    with_shape.params.push(syn::GenericParam::Type(syn::TypeParam {
+        attrs: Vec::new(),
+        ident: shape.clone(),
+        colon_token: None,
+        bounds: Default::default(),
+        default: None,
+    }));
+    let with_shape = {
+        // Written by hand: the bound holds tokens of the user's type.
+        let params = with_shape.params.iter().map(|param| match param {
+            GenericParam::Type(param) if param.ident == shape => {
+                quote!(#shape: #private::Shape<Output = #result>)
+            }
+            other => other.to_token_stream(),
+        });
+        quote!(<#(#params),*>)
+    };
+    let options = options(model);
+    let params: Vec<_> = args
+        .iter()
+        .map(|arg| {
+            let name = &arg.name;
+            let ty = match &arg.passing {
+                Passing::Into(target) => target,
+                _ => &arg.ty,
+            };
+            quote!(#name: #ty)
+        })
+        .collect();
+    let names: Vec<_> = args.iter().map(|arg| &arg.name).collect();
+    let body_turbofish = turbofish(generics, None);
+    let returned = mixed("__returned");
+    let (early, after) = model.tags.around(&returned, facade);
+    let early = if early.is_empty() {
+        early
+    } else {
+        let lets = bindings(args);
+        quote!(#lets #early)
+    };
+    let run = |arguments: &[TokenStream]| {
+        let value = output.convert(quote!(Self::__body #body_turbofish (#(#arguments),*).await), facade);
+        quote! {
+            #early
+            let #returned: #result = #value;
+            #after
+            let __refusal = {
+                #[allow(unused_imports)]
+                use #private::dispatch::*;
+                (&&#private::Probe(&#returned)).refusal()
+            };
+            __plan.finish(#returned, __refusal).await
+        }
+    };
+    let span = Span::call_site().located_at(item.sig.ident.span());
+    let (start, call) = if model.options.foreground {
+        let run = run(&names.iter().map(ToTokens::to_token_stream).collect::<Vec<_>>());
+        (None, quote!(__call.load_here(__options, move || ::std::boxed::Box::pin(async move { #run }))))
+    } else {
+        let owned_params = args.iter().map(owned_param(&private));
+        let lent = args.iter().filter_map(|arg| {
+            let Passing::Own(ty) = &arg.passing else { return None };
+            let name = &arg.name;
+            Some(quote!(let #name = <#ty as #private::OwnedArgument>::lend(&#name);))
+        });
+        let own = args.iter().filter_map(|arg| {
+            let Passing::Own(ty) = &arg.passing else { return None };
+            let name = &arg.name;
+            let span = Span::call_site().located_at(ty.span());
+            Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::own(#name);))
+        });
+        let run = run(&names.iter().map(ToTokens::to_token_stream).collect::<Vec<_>>());
+        let start_turbofish = turbofish(generics, Some(quote!(_)));
+        let quiet = quiet();
+        let boxed = quote_spanned!(span=> ::std::boxed::Box::pin);
+        let start = quote! {
+            #quiet
+            fn __start #with_shape (
+                __plan: #private::Plan<#shape>,
+                #(#owned_params),*
+            ) -> ::core::pin::Pin<::std::boxed::Box<
+                dyn ::core::future::Future<
+                    Output = #private::Finished<<#shape as #private::Shape>::Stored, #result>,
+                > + ::core::marker::Send,
+            >> #where_clause {
+                #boxed(async move {
+                    #(#lent)*
+                    #run
+                })
+            }
+        };
+        let call = quote! {{
+            #(#own)*
+            __call.load(__options, move || Self::__start #start_turbofish (__plan #(, #names)*))
+        }};
+        (Some(start), call)
+    };
+    let quiet = quiet();
+    let body = body(model);
+    quote! {
+        #quiet
+        async fn __load #with_shape (
+            __plan: #private::Plan<#shape>,
+            __call: #private::Call<<#shape as #private::Shape>::Stored>,
+            #(#params),*
+        ) -> #result #where_clause {
+            let __options = #options;
+            match #call.await {
+                #private::Fetched::Value(__value) => __plan.restore(__value),
+                #private::Fetched::Output(__output) => __output,
+                #private::Fetched::TimedOut(__limit) => __plan.timed_out(__limit),
+            }
+        }
+
+        #start
+        #body
+    }
+}
+
+fn owned_param(private: &TokenStream) -> impl Fn(&Arg) -> TokenStream {
+    move |arg| {
+        let name = &arg.name;
+        match &arg.passing {
+            Passing::Move => {
+                let ty = &arg.ty;
+                quote!(#name: #ty)
+            }
+            Passing::Into(target) => quote!(#name: #target),
+            Passing::Own(ty) => quote!(#name: <#ty as #private::OwnedArgument>::Owned),
+        }
+    }
+}
+
+/// The function as it was written.
+fn body(model: &Model) -> TokenStream {
+    let item = &model.item;
+    let (_, attrs) = split_attrs(&item.attrs);
+    let (generics, output) = (&item.sig.generics, &item.sig.output);
+    let where_clause = &generics.where_clause;
+    let params = model.args.iter().map(|arg| {
+        let (pat, ty) = (&arg.pat, &arg.ty);
+        quote!(#pat: #ty)
+    });
+    let mut block = TokenStream::new();
+    item.brace.surround(&mut block, |tokens| tokens.extend(item.body.clone()));
+    let (asyncness, fn_token) = (&item.sig.asyncness, &item.sig.fn_token);
+    quote! {
+        #(#attrs)*
+        #[allow(clippy::unused_async, clippy::needless_pass_by_value)]
+        #asyncness #fn_token __body #generics (#(#params),*) #output #where_clause #block
+    }
+}
+
+/// Attributes that decide whether the function exists, for what stands beside it.
+pub(crate) fn presence(attrs: &[Attribute]) -> Vec<&Attribute> {
+    attrs
+        .iter()
+        .filter(|attr| {
+            let hidden = || {
+                matches!(&attr.meta, syn::Meta::List(list)
+                    if is_named(&list.path, "doc") && list.tokens.to_string() == "hidden")
+            };
+            attr.path().is_ident("cfg") || hidden()
+        })
+        .collect()
+}

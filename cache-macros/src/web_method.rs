@@ -1,0 +1,151 @@
+//! `#[web_method]`: reads the attribute and the function, checks them against each other, and hands
+//! the model to the expansion.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::Parser;
+use syn::spanned::Spanned;
+use syn::{Expr, FnArg};
+
+use crate::args::{self, Arg};
+use crate::diag::Errors;
+use crate::item::{self, Item, is_named};
+use crate::options::{CacheOptions, WebMethod};
+use crate::returns::{self, Output};
+use crate::tags::Tags;
+use crate::template::Scope;
+
+/// All that the expansion needs to know.
+pub(crate) struct Model {
+    pub(crate) item: Item,
+    pub(crate) options: CacheOptions,
+    pub(crate) args: Vec<Arg>,
+    pub(crate) output: Output,
+    pub(crate) tags: Tags,
+    pub(crate) facade: TokenStream,
+}
+
+pub(crate) fn expand(attr: TokenStream, tokens: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    match expand_or_fail(attr, &tokens, &mut errors) {
+        Some(expansion) if errors.is_empty() => expansion,
+        // The function as it was: uses of it elsewhere then give no errors of their own.
+        _ => {
+            let item = item::without_helpers(&tokens);
+            let errors = errors.into_tokens();
+            quote!(#errors #item)
+        }
+    }
+}
+
+fn expand_or_fail(
+    attr: TokenStream,
+    tokens: &TokenStream,
+    errors: &mut Errors,
+) -> Option<TokenStream> {
+    let parsed = (|input: syn::parse::ParseStream<'_>| WebMethod::parse(input, errors)).parse2(attr);
+    let method = match parsed {
+        Ok(method) => method,
+        Err(error) => {
+            errors.push(error);
+            return None;
+        }
+    };
+    let facade = crate::facade::path(method.krate.as_ref());
+    let mut item = match syn::parse2::<Item>(tokens.clone()) {
+        Ok(item) => item,
+        Err(error) => {
+            errors.at(error.span(), format!("`#[web_method]` stands on an `async fn`: {error}"));
+            return None;
+        }
+    };
+    let permission = permission(&method, &item, &facade, errors);
+    if item.sig.asyncness.is_none() {
+        errors.on(item.sig.fn_token, "`#[web_method]` stands on an `async fn`; add `async`");
+        return None;
+    }
+    let Some(options) = method.cache else {
+        for input in &item.sig.inputs {
+            let FnArg::Typed(arg) = input else { continue };
+            for attr in arg.attrs.iter().filter(|attr| attr.path().is_ident("cache")) {
+                errors.on(attr, "this function is not cached, so its arguments make no key: add `cache(..)` to `#[web_method]`");
+            }
+        }
+        return Some(quote!(#permission #item));
+    };
+    if let Some(unsafety) = not_cacheable(&item) {
+        errors.on(unsafety, "a cached function is a plain `async fn`: not `unsafe`, `extern` or variadic");
+    }
+    let args = args::parse(&item.sig, options.key.as_ref(), options.foreground, errors);
+    let output = returns::parse(&item.sig, &facade, errors);
+    let tags = tags(&mut item, &options, &args, &facade, errors);
+    if !errors.is_empty() {
+        let underlines = tags.underlines;
+        let item = item::without_helpers(&item.into_token_stream());
+        let errors = std::mem::take(errors).into_tokens();
+        return Some(quote!(#errors #underlines #item));
+    }
+    let model = Model { item, options, args, output: output?, tags, facade };
+    let expansion = crate::expand::function(&model);
+    Some(quote!(#permission #expansion))
+}
+
+/// The function's own tags: those of `cache(tags = ..)` and of `#[cache_tag(..)]` below.
+fn tags(
+    item: &mut Item,
+    options: &CacheOptions,
+    args: &[Arg],
+    facade: &TokenStream,
+    errors: &mut Errors,
+) -> Tags {
+    let names: Vec<_> = args.iter().flat_map(|arg| arg.bindings.iter().cloned()).collect();
+    let scope = Scope { names: &names, what: "argument", roots: &["result"] };
+    let mut tags = Tags::default();
+    tags.add(options.tags.iter().cloned(), &scope, facade, errors);
+    for attr in item.take_attrs(|attr| is_named(attr.path(), "cache_tag")) {
+        if let Some(listed) = errors.ok(crate::cache_tag::listed(&attr)) {
+            tags.add(listed, &scope, facade, errors);
+        }
+    }
+    tags
+}
+
+fn not_cacheable(item: &Item) -> Option<TokenStream> {
+    let sig = &item.sig;
+    let unsafety = match &sig.safety {
+        syn::Safety::Default => None,
+        other => Some(other.to_token_stream()),
+    };
+    unsafety
+        .or_else(|| sig.abi.as_ref().map(ToTokens::to_token_stream))
+        .or_else(|| sig.variadic.as_ref().map(ToTokens::to_token_stream))
+        .or_else(|| sig.constness.as_ref().map(ToTokens::to_token_stream))
+}
+
+/// Checks the permission, and emits what makes the compiler check its type.
+fn permission(
+    method: &WebMethod,
+    item: &Item,
+    facade: &TokenStream,
+    errors: &mut Errors,
+) -> TokenStream {
+    let Some(permission) = &method.permission else { return TokenStream::new() };
+    let Expr::Path(path) = permission else {
+        errors.on(
+            permission,
+            "the permission is a value of `Permissions`, such as `Permissions::Anyone`; options go into `cache(..)`",
+        );
+        return TokenStream::new();
+    };
+    let is_handler = item.sig.inputs.iter().any(|input| match input {
+        FnArg::Typed(arg) => args::is_extractor(arg),
+        FnArg::Receiver(_) => false,
+    });
+    if is_handler && !is_named(&path.path, "Anyone") {
+        errors.on(
+            permission,
+            "a permission is checked where a function is called over HTTP as a web method, and this one takes extractors, so a router calls it directly and nothing would check: write `Permissions::Anyone`, or leave it out, and guard the route",
+        );
+    }
+    quote_spanned!(permission.span()=> const _: fn() = || { let _: #facade::Permissions = #permission; };)
+}

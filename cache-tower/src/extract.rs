@@ -1,0 +1,17 @@
+//! axum's types to `#[web_method]`: extractors as key arguments, responses as what is stored.
+
+mod keys;
+mod responses;
+
+pub use axum::response::{IntoResponse, Response};
+
+pub use keys::{Extractor, ExtractorKey, IsState, TextKey, UriKey};
+pub use responses::{
+    FallibleResponseShape, HasStatus, MAX_BODY, MAX_WAIT, ResponseShape, StoredResponse, TagsInside,
+};
+
+/// The traits of method resolution, beside those of `cache_core::macro_support::dispatch`.
+pub mod dispatch {
+    pub use super::keys::{PeelExtractor, StateKind};
+    pub use super::responses::{RefusalByStatus, ShapeOfResponse, ValueTagsInside};
+}
