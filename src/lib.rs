@@ -1,9 +1,38 @@
-//! Tagged caching for axum and tower.
-
+#![doc = include_str!("../docs/overview.md")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 // The expansions of the macros name this crate by its own name, also in its own tests.
 extern crate self as revalidate;
 
-pub use cache_core::*;
+pub use cache_core::{
+    Access, Cache, CacheBuilder, CacheWeight, Clock, Delivery, Explanation, FutureExt,
+    InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
+    Invalidation, InvalidationMethod, Key, KeyWriter, Life, LifeError, LoadTimeout, MAX_KEY_BYTES,
+    MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable, PathTarget, Pending, Permissions,
+    Reason, Scoped, Sleep, Span, Stats, Stored, Timestamp, allow_inner_failures, bypass,
+    cache_life, fetch, invalidate_cache, observe, revalidate_path, revalidate_tag,
+};
+
+// Each of these names two things: a function or a trait, and the macro for it.
+pub use cache_core::{CacheKey, CacheTags, TagSink, cache_tag};
+pub use cache_macros::{CacheKey, CacheTags, cache_tag, web_method};
+
+#[cfg(feature = "tower")]
+pub use cache_tower::{
+    BoxError, Bypass, CacheBody, CacheLayer, CachePolicy, CacheService, Cookies, Refusal,
+    ResponseFuture,
+};
+
+#[doc(hidden)]
+pub mod __private {
+    pub use cache_core::macro_support::*;
+    #[cfg(feature = "axum")]
+    pub use cache_tower::extract::*;
+
+    pub mod dispatch {
+        pub use cache_core::macro_support::dispatch::*;
+        #[cfg(feature = "axum")]
+        pub use cache_tower::extract::dispatch::*;
+    }
+}

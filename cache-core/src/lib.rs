@@ -19,6 +19,9 @@ mod engine;
 mod entry;
 mod error;
 mod explain;
+#[cfg(revalidate_shuttle)]
+#[doc(hidden)]
+pub mod explore;
 mod flight;
 mod key;
 mod ledger;
@@ -58,6 +61,7 @@ pub use error::{InstallError, InvalidateError, LifeError, LoadTimeout};
 pub use explain::Explanation;
 pub use key::{CacheKey, IntoKey, Key, KeyWriter, MAX_KEY_BYTES};
 pub use life::{Life, Span};
+pub use macro_support::{CacheTags, TagSink};
 pub use path::PathTarget;
 pub use permissions::Permissions;
 pub use reason::{NotStorable, Reason};

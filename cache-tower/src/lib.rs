@@ -11,7 +11,10 @@
 
 mod body;
 mod conditional;
-pub mod freshness;
+#[cfg(feature = "axum")]
+#[doc(hidden)]
+pub mod extract;
+mod freshness;
 mod future;
 mod key;
 mod layer;

@@ -117,6 +117,13 @@ impl axum::response::IntoResponseParts for CachePolicy {
     }
 }
 
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponse for CachePolicy {
+    fn into_response(self) -> axum::response::Response {
+        (self, ()).into_response()
+    }
+}
+
 /// A request extension: the layer neither answers such a request from the cache, nor stores its
 /// response, nor lets it wait for another's.
 ///

@@ -64,10 +64,6 @@ impl VaryNames {
         self.0.is_empty()
     }
 
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        other.0.iter().all(|name| self.0.contains(name))
-    }
-
     /// Its bytes on the heap, about.
     pub(crate) fn weight(&self) -> usize {
         size_of::<Self>() + self.0.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum::<usize>()

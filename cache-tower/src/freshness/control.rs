@@ -9,38 +9,37 @@ use http::header::CACHE_CONTROL;
 /// `private` and `no-cache` with field names count as the whole response, which the RFC allows.
 /// Where a number is given twice the smaller counts; a malformed one counts as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheControl {
+pub(crate) struct CacheControl {
     /// Whether there was a `Cache-Control` field at all.
-    pub present: bool,
+    pub(crate) present: bool,
     /// `no-store`
-    pub no_store: bool,
+    pub(crate) no_store: bool,
     /// `no-cache`
-    pub no_cache: bool,
+    pub(crate) no_cache: bool,
     /// `private`
-    pub private: bool,
+    pub(crate) private: bool,
     /// `public`
-    pub public: bool,
+    pub(crate) public: bool,
     /// `must-revalidate`
-    pub must_revalidate: bool,
+    pub(crate) must_revalidate: bool,
     /// `proxy-revalidate`
-    pub proxy_revalidate: bool,
+    pub(crate) proxy_revalidate: bool,
     /// `max-age`, in seconds
-    pub max_age: Option<u32>,
+    pub(crate) max_age: Option<u32>,
     /// `s-maxage`, in seconds
-    pub s_maxage: Option<u32>,
+    pub(crate) s_maxage: Option<u32>,
     /// `stale-while-revalidate` (RFC 5861), in seconds
-    pub stale_while_revalidate: Option<u32>,
+    pub(crate) stale_while_revalidate: Option<u32>,
     /// `stale-if-error` (RFC 5861), in seconds
-    pub stale_if_error: Option<u32>,
+    pub(crate) stale_if_error: Option<u32>,
 }
 
 /// The longest time that is believed: RFC 9111, section 1.2.2.
-pub const LONGEST: u32 = 1 << 31;
+pub(crate) const LONGEST: u32 = 1 << 31;
 
 impl CacheControl {
     /// Reads all `Cache-Control` lines.
-    #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         for line in headers.get_all(CACHE_CONTROL) {
             control.present = true;
@@ -110,14 +109,12 @@ impl CacheControl {
 
     /// Whether it lets a shared cache store the response to a request with `Authorization`
     /// (RFC 9111, section 3.5).
-    #[must_use]
-    pub const fn shares_authorized(&self) -> bool {
+    pub(crate) const fn shares_authorized(&self) -> bool {
         self.public || self.must_revalidate || self.s_maxage.is_some()
     }
 
     /// Whether it forbids serving the response once it is stale (RFC 9111, section 4.2.4).
-    #[must_use]
-    pub const fn forbids_stale(&self) -> bool {
+    pub(crate) const fn forbids_stale(&self) -> bool {
         self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some() || self.no_cache
     }
 }

@@ -10,14 +10,13 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{AGE, DATE, EXPIRES, HeaderName};
 
-pub use control::CacheControl;
+pub(crate) use control::CacheControl;
 pub(crate) use control::delta_seconds;
 pub(crate) use storable::{Judged, Rules, judge};
 
 /// The freshness lifetime that a response states (RFC 9111, section 4.2.1): `s-maxage`, else
 /// `max-age`, else `Expires` less `Date`. Invalid dates are in the past. `None`: it states nothing.
-#[must_use]
-pub fn explicit_lifetime(control: &CacheControl, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
+pub(crate) fn explicit_lifetime(control: &CacheControl, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
     if let Some(seconds) = control.s_maxage.or(control.max_age) {
         return Some(Duration::from_secs(seconds.into()));
     }
@@ -33,8 +32,7 @@ pub fn explicit_lifetime(control: &CacheControl, headers: &HeaderMap, received: 
 
 /// The age that a response had when its request was sent, as far as can be known
 /// (RFC 9111, section 4.2.3): at any later moment its age is this and the time since then.
-#[must_use]
-pub fn initial_age(headers: &HeaderMap, received: SystemTime, took: Duration) -> Duration {
+pub(crate) fn initial_age(headers: &HeaderMap, received: SystemTime, took: Duration) -> Duration {
     let stated = headers.get(AGE).and_then(|value| {
         // A list counts by its first member, as the RFC advises.
         let first = value.as_bytes().split(|&b| b == b',').next()?;

@@ -1,0 +1,104 @@
+//! A contact book: an axum application over one SQLite file that caches what it reads, and drops
+//! exactly what a change touched.
+//!
+//! `cargo run --release --example contacts`, then open <http://127.0.0.1:3000>.
+//!
+//! | variable | what | default |
+//! |---|---|---|
+//! | `LISTEN` | the address to listen on; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `DATABASE` | the SQLite file, created and seeded where there is none | `contacts.sqlite` |
+//!
+//! Read `book` first: the cached functions and the changes. `api` and `pages` are the routes, `html`
+//! what the pages look like, `db` the storage, `draft` the checks of what comes in. There is no log-in,
+//! so listen where only you can reach it.
+
+mod api;
+mod book;
+mod db;
+mod draft;
+mod error;
+mod html;
+mod pages;
+mod stop;
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use revalidate::{Cache, CacheLayer};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::db::Db;
+
+/// A contact is a line of text: more than this is no contact.
+const MAX_BODY: usize = 16 << 10;
+/// How long requests that still run may take when the process is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let done = Runtime::new()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(run()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("contacts: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let database =
+        PathBuf::from(env::var_os("DATABASE").unwrap_or_else(|| OsString::from("contacts.sqlite")));
+    let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+
+    // One cache for the process: functions, handlers and the layer all find it.
+    Cache::builder().max_bytes(32 << 20).build().install()?;
+
+    let db =
+        Db::open(&database).map_err(|error| format!("DATABASE {}: {error}", database.display()))?;
+    let app = app(db);
+    let listener = TcpListener::bind(&listen)
+        .await
+        .map_err(|error| format!("LISTEN {listen}: {error}"))?;
+    let stopping = stop::asked()?;
+    eprintln!(
+        "contacts: ready on http://{}, database {}",
+        listener.local_addr()?,
+        database.display()
+    );
+
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let serving =
+        axum::serve(listener, app).with_graceful_shutdown(async move { stopped.notified().await });
+    let serving = tokio::spawn(serving.into_future());
+    stopping.await;
+    stop.notify_one();
+    match timeout(GRACE, serving).await {
+        Ok(served) => served??,
+        Err(_) => eprintln!("contacts: left behind requests that took longer than {GRACE:?}"),
+    }
+    eprintln!("contacts: stopped");
+    Ok(())
+}
+
+/// The routes, with the cache around all of them: it stores the responses that say they may be, and
+/// says in `Cache-Status` what it did.
+fn app(db: Db) -> Router {
+    pages::routes()
+        .nest("/api", api::routes())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CacheLayer::new())
+        .with_state(db)
+}

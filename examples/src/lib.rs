@@ -1,0 +1,1 @@
+//! Example applications live beside this file, one folder each.
