@@ -36,3 +36,9 @@ pub mod __private {
         pub use cache_tower::extract::dispatch::*;
     }
 }
+
+/// The guide's and the README's examples, as tests.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/guide.md")]
+#[derive(Debug)]
+pub struct Guide;
