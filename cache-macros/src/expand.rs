@@ -298,7 +298,9 @@ fn options(model: &Model) -> TokenStream {
         LifeOption::Profile(name) => (none.clone(), some(quote!(#name))),
         LifeOption::Expr(life) => {
             let lets = bindings(&model.args);
-            (some(quote_spanned!(life.span()=> #private::life({ #lets #life }))), none.clone())
+            let span = Span::call_site().located_at(life.span());
+            let life = if lets.is_empty() { quote!(#life) } else { quote!({ #lets #life }) };
+            (some(quote_spanned!(span=> #private::life(#life))), none.clone())
         }
     };
     let timeout = options.timeout.map_or(none, |(limit, _)| some(duration_tokens(limit)));
