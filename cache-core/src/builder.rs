@@ -83,7 +83,8 @@ impl CacheBuilder {
     }
 
     /// The most loads that run at once (default: 1,024; at least 1). Others wait for their turn in
-    /// order, for the [wait limit](Self::wait_limit) at most. A load inside a load needs no turn of its own.
+    /// order, for the [wait limit](Self::wait_limit) at most. A load inside a load needs no turn of
+    /// its own, and responses that a layer loads are no loads in this sense.
     pub fn max_concurrent_loads(mut self, loads: usize) -> Self {
         self.settings.max_concurrent_loads = loads;
         self

@@ -237,6 +237,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         tags: &[Arc<TagRecord>],
         deadline: Option<Timestamp>,
     ) -> Sought<V> {
+        // One limit for all its waiting, however often it looks again.
+        let until = engine.clock.now().plus(engine.settings.wait_limit);
         loop {
             let boarding = if self.forced {
                 engine.board_anew(key, tags)
@@ -249,8 +251,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 Boarding::Join(passenger) => (passenger, true),
                 Boarding::Wait(passenger) => (passenger, false),
             };
-            let left = deadline.map(|deadline| deadline.since(engine.clock.now()));
-            if let Some(sought) = self.join(engine, passenger, left, may_take).await {
+            if let Some(sought) = self
+                .join(engine, passenger, deadline, until, may_take)
+                .await
+            {
                 return sought;
             }
         }
@@ -348,7 +352,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         &self,
         engine: &Arc<Engine>,
         mut passenger: Passenger,
-        left: Option<Duration>,
+        deadline: Option<Timestamp>,
+        until: Timestamp,
         may_take: bool,
     ) -> Option<Sought<V>> {
         let _waits = match self.load_scope() {
@@ -358,10 +363,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 None => return Some(Sought::Alone),
             },
         };
-        let wait_limit = engine.settings.wait_limit;
-        let limit = left.map_or(wait_limit, |left| left.min(wait_limit));
-        match within(&engine.clock, Some(limit), passenger.over()).await {
-            None if left == Some(limit) => Some(Sought::TimedOut),
+        let last = deadline.map_or(until, |deadline| deadline.min(until));
+        let left = last.since(engine.clock.now());
+        match within(&engine.clock, Some(left), passenger.over()).await {
+            None if deadline == Some(last) => Some(Sought::TimedOut),
             None => Some(Sought::Alone),
             Some(_) if !may_take => None,
             Some(Stage::Landed(entry)) => {

@@ -50,7 +50,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             None => LoadScope {
                 flight: engine.flights.id(),
                 name,
-                permit: None,
+                permit: engine.permit().await.0,
             },
         });
         let body = Scoped::new(Some(Arc::new(context)), Box::pin(body));
