@@ -18,11 +18,11 @@ use crate::ledger::Running;
 use crate::marks::TagRecord;
 use crate::reason::{NotStorable, Reason};
 use crate::store::Store;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, lock};
 
 /// The most shared loads of one key that run at once, detached ones included.
 const MOST_AT_ONCE: usize = 2;
-const SHARDS: usize = 64;
+const SHARDS: usize = if EXPLORED { 2 } else { 64 };
 
 type Shard = HashMap<Key, Slot, BuildHashed>;
 

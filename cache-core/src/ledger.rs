@@ -11,13 +11,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::marks::{Kind, Sequence, TagRecord};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, EXPLORED, Mutex, Ordering, lock};
 use crate::tag::TagName;
 
-/// The most marks kept of tags that nobody holds.
-pub(crate) const MAX_ORPHANS: usize = 4096;
+/// The most marks kept of tags that nobody holds; few where schedules are explored, so that they
+/// reach the bound.
+pub(crate) const MAX_ORPHANS: usize = if EXPLORED { 4 } else { 4096 };
 /// Record maps: each is swept under one hold of the lock.
-const PARTS: usize = 64;
+const PARTS: usize = if EXPLORED { 2 } else { 64 };
 
 #[derive(Debug)]
 pub(crate) struct Ledger {

@@ -24,6 +24,9 @@ mod imp {
 
 pub(crate) use imp::*;
 
+/// Whether this is built for a schedule explorer: tables are small then, and bounds soon reached.
+pub(crate) const EXPLORED: bool = cfg!(any(revalidate_shuttle, revalidate_loom));
+
 /// Locks, whatever a panic elsewhere left behind: every critical section here leaves its data whole
 /// at each step, so a poisoned lock protects nothing.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
