@@ -1,6 +1,8 @@
 //! The book as JSON, under `/api`. Errors are JSON too: `{"error": ".."}`, with `fields` where fields
 //! of the contact are to blame.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
@@ -22,6 +24,7 @@ pub(crate) fn routes() -> Router<Db> {
     Router::new()
         .route("/contacts", get(list).post(add))
         .route("/contacts/{id}", get(show).put(change).delete(remove))
+        .route("/companies/{domain}", get(company))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing at this path") })
         .layer(map_response(errors_as_json))
 }
@@ -29,16 +32,32 @@ pub(crate) fn routes() -> Router<Db> {
 /// A response that says how it may be cached: the layer around the router keeps it for ten minutes,
 /// and drops it with `contacts`, the tag of the function it calls.
 async fn list(State(db): State<Db>) -> Result<impl IntoResponse, ApiError> {
-    let contacts = book::everybody(&db).await?;
-    Ok((CachePolicy::ttl("10m"), Json(contacts)))
+    let everybody = book::everybody(&db).await?;
+    let body = Json(&everybody.contacts).into_response();
+    Ok((CachePolicy::ttl("10m"), body))
 }
 
-/// A cached handler: `Path` is its key, `State` is not, and what it calls gives it its tags. Its
-/// errors are not cached.
+/// Likewise. Errors are not stored, so somebody who is added is found at once.
+async fn show(
+    State(db): State<Db>,
+    Path(id): Path<i64>,
+) -> Result<(CachePolicy, Json<Contact>), ApiError> {
+    let contact = book::contact(&db, id).await?.ok_or(Error::NoContact)?;
+    Ok((CachePolicy::ttl("1h"), Json(contact)))
+}
+
+/// A cached handler: a function like any other, with its arguments for a key. `State` is no part of
+/// it. Its value is kept, not its response, so the layer has nothing to store.
 #[web_method(cache(ttl = "1h"))]
-async fn show(State(db): State<Db>, Path(id): Path<i64>) -> Result<Json<Contact>, ApiError> {
-    let contact = book::contact(&db, id).await?;
-    Ok(Json(contact.ok_or(Error::NoContact)?))
+async fn company(
+    State(db): State<Db>,
+    Path(domain): Path<String>,
+) -> Result<Json<Arc<[Contact]>>, ApiError> {
+    let people = book::people(&db, &domain).await?;
+    if people.is_empty() {
+        return Err(Error::NoCompany.into());
+    }
+    Ok(Json(people))
 }
 
 async fn add(

@@ -12,10 +12,7 @@
 
 use std::sync::Arc;
 
-use revalidate::{
-    FutureExt, cache_tag, cache_tags_of, invalidate_cache, revalidate_path, revalidate_tag,
-    web_method,
-};
+use revalidate::{FutureExt, invalidate_cache, revalidate_path, revalidate_tag, web_method};
 use serde::Serialize;
 
 use crate::db::{Company, Contact, Db};
@@ -24,6 +21,13 @@ use crate::error::Error;
 
 /// How many people of a company are shown.
 const PEOPLE: u32 = 20;
+
+/// The whole book. It does not ask its contacts for their tags: there may be thousands, and an entry
+/// has at most 128. Its one tag is `contacts`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Everybody {
+    pub(crate) contacts: Vec<Contact>,
+}
 
 /// A contact, and who works at the same place.
 #[derive(Debug, Serialize)]
@@ -36,8 +40,9 @@ pub(crate) struct Profile {
 ///
 /// `skip`: the database is no part of the key, since there is only one.
 #[web_method(cache(tags = ["contacts"], ttl = "1h"))]
-pub(crate) async fn everybody(#[cache(skip)] db: &Db) -> Result<Arc<[Contact]>, Error> {
-    Ok(db.contacts().await?.into())
+pub(crate) async fn everybody(#[cache(skip)] db: &Db) -> Result<Arc<Everybody>, Error> {
+    let contacts = db.contacts().await?;
+    Ok(Arc::new(Everybody { contacts }))
 }
 
 /// One contact. That there is none is an answer too; it is kept for a minute at most.
@@ -46,12 +51,11 @@ pub(crate) async fn contact(#[cache(skip)] db: &Db, id: i64) -> Result<Option<Co
     Ok(db.contact(id).await?)
 }
 
-/// The people of a company, those first who have been in the book for longest.
+/// The people of a company, those first who have been in the book for longest. Which these are is
+/// known only when they are found; then the entry gets the tag of each: `Contact` derives `CacheTags`.
 #[web_method(cache(tags = ["company:{company}"], ttl = "1h"))]
 pub(crate) async fn people(#[cache(skip)] db: &Db, company: &str) -> Result<Arc<[Contact]>, Error> {
-    let found = db.people(company.to_owned(), PEOPLE).await?;
-    cache_tag(cache_tags_of(&found)); // a tag for each of them, known only now
-    Ok(found.into())
+    Ok(db.people(company.to_owned(), PEOPLE).await?.into())
 }
 
 /// The companies and their sizes: nobody minds if these are a moment old, so while they are counted

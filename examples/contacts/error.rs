@@ -13,6 +13,8 @@ use crate::draft::Problems;
 pub(crate) enum Error {
     /// There is no such contact.
     NoContact,
+    /// There is nobody of this company.
+    NoCompany,
     /// A field is not as it must be.
     Invalid(Problems),
     /// Somebody else in the book has this address.
@@ -25,7 +27,7 @@ impl Error {
     /// The status of a response that says so.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoContact => StatusCode::NOT_FOUND,
+            Self::NoContact | Self::NoCompany => StatusCode::NOT_FOUND,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::EmailTaken => StatusCode::CONFLICT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -40,7 +42,7 @@ impl Error {
                 email: Some("is taken"),
                 ..Problems::default()
             },
-            Self::NoContact | Self::Internal(_) => Problems::default(),
+            Self::NoContact | Self::NoCompany | Self::Internal(_) => Problems::default(),
         }
     }
 
@@ -56,6 +58,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoContact => "there is no such contact",
+            Self::NoCompany => "there is nobody of this company",
             Self::Invalid(_) => "the contact has fields that are not as they must be",
             Self::EmailTaken => "another contact has this address",
             Self::Internal(_) => "something went wrong here; it is in the log",

@@ -65,11 +65,8 @@ pub(crate) fn contact(profile: &Profile, editor: &Editor, accesses: &[Access]) -
     } = profile;
     page(&contact.name, |f| {
         let (name, email) = (Text(&contact.name), Text(&contact.email));
-        write!(
-            f,
-            "<h1>{name}</h1>\n<p><a href=\"mailto:{email}\">{email}</a></p>\n"
-        )?;
-        write!(f, "<h2>Also at {}</h2>\n", Text(contact.company()))?;
+        write!(f, "<h1>{name}</h1>\n<p>{email}</p>\n")?;
+        writeln!(f, "<h2>Also at {}</h2>", Text(contact.company()))?;
         table(f, colleagues)?;
         f.write_str("<h2>Change</h2>\n")?;
         form(f, &format!("/contacts/{}", contact.id), "Save", editor)?;
@@ -108,9 +105,9 @@ fn table(f: &mut fmt::Formatter<'_>, contacts: &[Contact]) -> fmt::Result {
     f.write_str("<table>\n<tr><th>Name<th>Email\n")?;
     for contact in contacts {
         let Contact { id, name, email } = contact;
-        write!(
+        writeln!(
             f,
-            "<tr><td><a href=\"/contacts/{id}\">{}</a><td>{}\n",
+            "<tr><td><a href=\"/contacts/{id}\">{}</a><td>{}",
             Text(name),
             Text(email)
         )?;
@@ -120,7 +117,7 @@ fn table(f: &mut fmt::Formatter<'_>, contacts: &[Contact]) -> fmt::Result {
 
 fn form(f: &mut fmt::Formatter<'_>, action: &str, button: &str, editor: &Editor) -> fmt::Result {
     let Editor { draft, problems } = editor;
-    write!(f, "<form method=\"post\" action=\"{action}\">\n")?;
+    writeln!(f, "<form method=\"post\" action=\"{action}\">")?;
     field(f, "Name", "name", &draft.name, problems.name)?;
     field(f, "Email", "email", &draft.email, problems.email)?;
     write!(f, "<button>{button}</button>\n</form>\n")
@@ -139,35 +136,33 @@ fn field(
         Text(value)
     )?;
     match problem {
-        Some(problem) => write!(f, " aria-invalid=\"true\"><em>{problem}</em></label>\n"),
+        Some(problem) => writeln!(f, " aria-invalid=\"true\"><em>{problem}</em></label>"),
         None => f.write_str("></label>\n"),
     }
 }
 
-/// What each cached call behind the page came to, why, and how long it took.
+/// What each cached call behind the page came to, why, and how long it took: inner calls first.
 fn what_the_cache_did(f: &mut fmt::Formatter<'_>, accesses: &[Access]) -> fmt::Result {
     f.write_str("<h2>What the cache did for this page</h2>\n<table class=\"cache\">\n")?;
     f.write_str("<tr><th>Call<th>Status<th>Reason<th>Time\n")?;
     for access in accesses {
-        let status = status(access.reason);
-        let call = access.name.rsplit("::").next().unwrap_or_default();
-        write!(
+        let (status, why) = outcome(access.reason);
+        let call = Text(access.name.rsplit("::").next().unwrap_or_default());
+        let took = Took(access.took);
+        writeln!(
             f,
-            "<tr class=\"{status}\"><td>{}<td>{status}<td>{}<td>{}\n",
-            Text(call),
-            access.reason,
-            Took(access.took)
+            "<tr class=\"{status}\"><td>{call}<td>{status}<td>{why}<td>{took}"
         )?;
     }
-    f.write_str("</table>\n")
+    f.write_str("</table>\n<p class=\"note\">The page itself is made anew each time.</p>\n")
 }
 
-fn status(reason: Reason) -> &'static str {
+fn outcome(reason: Reason) -> (&'static str, &'static str) {
     match reason {
-        Reason::Hit => "hit",
-        Reason::Stale => "stale",
-        Reason::Bypass => "bypass",
-        _ => "miss",
+        Reason::Hit => ("hit", "fresh"),
+        Reason::Stale => ("stale", "refreshing"),
+        Reason::Bypass => ("bypass", "asked to"),
+        miss => ("miss", miss.as_str()),
     }
 }
 

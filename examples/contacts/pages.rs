@@ -85,8 +85,8 @@ async fn home_with(db: &Db, editor: &Editor) -> Result<Response, PageError> {
     let (read, accesses) =
         observe(async { Ok::<_, Error>((book::everybody(db).await?, book::companies(db).await?)) })
             .await;
-    let (contacts, companies) = read?;
-    Ok(html::home(&contacts, &companies, editor, &accesses).into_response())
+    let (everybody, companies) = read?;
+    Ok(html::home(&everybody.contacts, &companies, editor, &accesses).into_response())
 }
 
 async fn show_with(db: &Db, id: i64, editor: Option<Editor>) -> Result<Response, PageError> {
