@@ -1,0 +1,211 @@
+//! Which requests share a response: those whose client asked for the same, as the same nobody.
+#![cfg(feature = "axum")]
+
+mod layer_support;
+
+use axum::Router;
+use axum::routing::get as route;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use layer_support::*;
+
+fn counting(layer: CacheLayer) -> (Router, Count) {
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move |uri: Uri, headers: HeaderMap| {
+        let run = runs.up();
+        async move {
+            let who = headers.get("cookie").or(headers.get("authorization"));
+            format!("{run}: {uri} {who:?}")
+        }
+    };
+    (
+        Router::new().fallback_service(route(handler).layer(layer)),
+        count,
+    )
+}
+
+#[tokio::test]
+async fn nested_routers_with_the_same_inner_path() {
+    let (cache, _) = cache();
+    let inner = |text: &'static str| {
+        let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+        Router::new()
+            .route("/list", route(move || async move { text }))
+            .layer(layer)
+    };
+    let app = Router::new().nest("/a", inner("a")).nest("/b", inner("b"));
+    for _ in 0..2 {
+        assert_eq!(get(&app, "/a/list").await.text(), "a");
+        assert_eq!(get(&app, "/b/list").await.text(), "b");
+    }
+    get(&app, "/a/list").await.assert_hit();
+    get(&app, "/b/list").await.assert_hit();
+}
+
+#[tokio::test]
+async fn hosts_queries_and_names_select() {
+    let (cache, _) = cache();
+    let (app, count) = counting(CacheLayer::new().cache(cache.clone()).ttl("10m"));
+    let (other, other_count) = counting(CacheLayer::new().cache(cache).name("other").ttl("10m"));
+    for _ in 0..2 {
+        get(&app, "/p").await;
+        get(&app, "/p?").await;
+        get(&app, "/p?a=1").await;
+        send(&app, with("/p", &[("host", "one")])).await;
+        send(&app, with("/p", &[("host", "two")])).await;
+        get(&app, "http://one/p").await;
+        get(&other, "/p").await;
+    }
+    assert_eq!(count.get(), 6);
+    assert_eq!(other_count.get(), 1);
+}
+
+#[tokio::test]
+async fn head_is_answered_from_a_stored_get_and_stores_nothing() {
+    let (cache, _) = cache();
+    let (app, count) = counting(CacheLayer::new().cache(cache).ttl("10m"));
+    let head = || {
+        let mut request = request("/p");
+        *request.method_mut() = Method::HEAD;
+        request
+    };
+    send(&app, head()).await.assert_miss("head");
+    send(&app, head()).await.assert_miss("head");
+    assert_eq!(count.get(), 2);
+    let whole = get(&app, "/p").await;
+    assert!(!whole.text().is_empty());
+    let reply = send(&app, head()).await;
+    reply.assert_hit();
+    assert!(reply.body.is_empty());
+    assert_eq!(
+        reply.header("content-length"),
+        Some(whole.body.len().to_string().as_str())
+    );
+    assert_eq!(reply.header("etag"), whole.header("etag"));
+    assert_eq!(count.get(), 3);
+}
+
+#[tokio::test]
+async fn requests_with_cookies_pass_by_until_it_is_said_what_cookies_mean() {
+    let (cache, _) = cache();
+    let layer = CacheLayer::new().cache(cache).ttl("10m");
+    let (app, _) = counting(layer);
+    get(&app, "/p").await;
+    let mine = send(&app, with("/p", &[("cookie", "session=me")])).await;
+    assert_eq!(mine.cache(), "revalidate; fwd=bypass; detail=cookie");
+    assert!(mine.text().contains("session=me"));
+    assert!(
+        !get(&app, "/p")
+            .await
+            .assert_hit()
+            .text()
+            .contains("session")
+    );
+}
+
+#[tokio::test]
+async fn users_with_different_cookies_share_only_what_is_said() {
+    let (first, _) = cache();
+    let (app, count) = counting(
+        CacheLayer::new()
+            .cache(first)
+            .ttl("10m")
+            .cookies(Cookies::Ignore),
+    );
+    send(&app, with("/p", &[("cookie", "session=a")])).await;
+    send(&app, with("/p", &[("cookie", "session=b")]))
+        .await
+        .assert_hit();
+    assert_eq!(count.get(), 1);
+
+    let (second, _) = cache();
+    let (app, count) = counting(
+        CacheLayer::new()
+            .cache(second)
+            .ttl("10m")
+            .cookies(Cookies::vary(["lang"])),
+    );
+    for _ in 0..2 {
+        send(&app, with("/p", &[("cookie", "session=a; lang=de")])).await;
+        send(&app, with("/p", &[("cookie", "lang=de; session=b")]))
+            .await
+            .assert_hit();
+        send(&app, with("/p", &[("cookie", "session=a; lang=en")])).await;
+        get(&app, "/p").await;
+    }
+    assert_eq!(count.get(), 3);
+}
+
+#[tokio::test]
+async fn users_with_authorization_are_never_given_anothers_response() {
+    let (cache, _) = cache();
+    let (app, count) = counting(CacheLayer::new().cache(cache).ttl("10m"));
+    for user in ["a", "b", "a"] {
+        let reply = send(&app, with("/p", &[("authorization", user)])).await;
+        reply.assert_miss("authorization");
+        assert!(reply.text().contains(&format!("{user:?}")));
+    }
+    // And none of theirs by one who has none; nor do they keep that one from the cache.
+    get(&app, "/p").await.assert_miss("never-stored");
+    get(&app, "/p").await.assert_hit();
+    assert!(
+        send(&app, with("/p", &[("authorization", "c")]))
+            .await
+            .text()
+            .contains("\"c\"")
+    );
+    assert_eq!(count.get(), 5);
+}
+
+#[tokio::test]
+async fn a_response_may_allow_authorized_requests_to_share() {
+    let (cache, _) = cache();
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move || {
+        runs.up();
+        async { ([("cache-control", "public, max-age=60")], "x") }
+    };
+    let app = Router::new().route("/", route(handler).layer(CacheLayer::new().cache(cache)));
+    send(&app, with("/", &[("authorization", "a")])).await;
+    send(&app, with("/", &[("authorization", "b")]))
+        .await
+        .assert_hit();
+    assert_eq!(count.get(), 1);
+}
+
+#[tokio::test]
+async fn ranges_bodies_and_several_hosts_pass_by() {
+    let (cache, _) = cache();
+    let (app, count) = counting(CacheLayer::new().cache(cache).ttl("10m"));
+    get(&app, "/p").await;
+    for (headers, detail) in [
+        (vec![("range", "bytes=0-1")], "range"),
+        (vec![("content-length", "3")], "request-body"),
+        (vec![("transfer-encoding", "chunked")], "request-body"),
+        (vec![("host", "a"), ("host", "b")], "host"),
+    ] {
+        send(&app, with("/p", &headers)).await.assert_miss(detail);
+    }
+    assert_eq!(count.get(), 5);
+}
+
+#[tokio::test]
+async fn paths_and_headers_of_any_size_have_a_clear_outcome() {
+    let (cache, _) = cache();
+    let (app, _) = counting(CacheLayer::new().cache(cache.clone()).ttl("10m"));
+    let deep = "/a".repeat(30_000);
+    for _ in 0..2 {
+        get(&app, &deep).await.assert_miss("path-levels");
+    }
+    get(&app, &"/a".repeat(31)).await;
+    get(&app, &"/a".repeat(31)).await.assert_hit();
+    let long = format!("/?{}", "q".repeat(65_000));
+    for _ in 0..2 {
+        assert_eq!(get(&app, &long).await.status, StatusCode::OK);
+    }
+    let huge = "x".repeat(10 << 20);
+    let reply = send(&app, with("/h", &[("x-huge", &huge)])).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(cache.stats().bytes < 1 << 20, "{:?}", cache.stats());
+}

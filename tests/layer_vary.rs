@@ -1,0 +1,203 @@
+//! `Vary`: several responses of one URL, each for those who select it; compression inside and outside.
+#![cfg(feature = "axum")]
+
+mod layer_support;
+
+use axum::Router;
+use axum::routing::get as route;
+use http::HeaderMap;
+use layer_support::*;
+use tower::{Layer, ServiceExt};
+use tower_http::compression::CompressionLayer;
+
+/// Answers in the language asked for.
+fn app(cache: &Cache, vary: &'static str) -> (Router, Count) {
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move |headers: HeaderMap| {
+        let run = runs.up();
+        async move {
+            tokio::task::yield_now().await;
+            let language = headers
+                .get("accept-language")
+                .map_or("none", |value| value.to_str().unwrap());
+            ([("vary", vary)], format!("{run} {language}"))
+        }
+    };
+    let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+    (Router::new().route("/", route(handler).layer(layer)), count)
+}
+
+#[tokio::test]
+async fn each_variant_is_stored_for_those_who_select_it() {
+    let (cache, _) = cache();
+    let (app, count) = app(&cache, "accept-language");
+    for _ in 0..2 {
+        assert!(
+            send(&app, with("/", &[("accept-language", "de")]))
+                .await
+                .text()
+                .ends_with(" de")
+        );
+        assert!(
+            send(&app, with("/", &[("accept-language", "en")]))
+                .await
+                .text()
+                .ends_with(" en")
+        );
+        assert!(get(&app, "/").await.text().ends_with(" none"));
+    }
+    assert_eq!(count.get(), 3);
+    send(&app, with("/", &[("accept-language", "DE")]))
+        .await
+        .assert_hit();
+    let other = send(&app, with("/", &[("accept-language", "fr")])).await;
+    assert_eq!(
+        other.cache(),
+        "revalidate; fwd=vary-miss; stored; detail=never-stored"
+    );
+}
+
+#[tokio::test]
+async fn variants_are_dropped_together_by_their_path() {
+    let (cache, _) = cache();
+    let (app, count) = app(&cache, "accept-language");
+    for language in ["de", "en"] {
+        send(&app, with("/", &[("accept-language", language)])).await;
+    }
+    cache.revalidate_path("/").await.unwrap();
+    for language in ["de", "en"] {
+        send(&app, with("/", &[("accept-language", language)]))
+            .await
+            .assert_miss("tag");
+    }
+    assert_eq!(count.get(), 4);
+}
+
+#[tokio::test]
+async fn cold_callers_of_two_variants_get_their_own() {
+    let (cache, _) = cache();
+    let (app, count) = app(&cache, "accept-language");
+    let callers: Vec<_> = (0..40)
+        .map(|n| {
+            let app = app.clone();
+            let language = if n % 2 == 0 { "de" } else { "en" };
+            tokio::spawn(async move {
+                let reply = send(&app, with("/", &[("accept-language", language)])).await;
+                assert!(reply.text().ends_with(language), "{reply:?}");
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert_eq!(count.get(), 2);
+}
+
+#[tokio::test]
+async fn responses_of_one_url_may_vary_by_different_headers() {
+    let (cache, _) = cache();
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move |headers: HeaderMap| {
+        runs.up();
+        async move {
+            let vary = if headers.contains_key("x-b") {
+                "x-a, x-b"
+            } else {
+                "x-a"
+            };
+            (
+                [("vary", vary)],
+                format!("{:?} {:?}", headers.get("x-a"), headers.get("x-b")),
+            )
+        }
+    };
+    let layer = CacheLayer::new().cache(cache).ttl("10m");
+    let app = Router::new().route("/", route(handler).layer(layer));
+    // That the first names both is kept in mind, so what others vary by adds to it.
+    let requests: [&[(&str, &str)]; 4] =
+        [&[("x-a", "1"), ("x-b", "1")], &[("x-a", "1")], &[("x-a", "1"), ("x-b", "2")], &[("x-a", "2")]];
+    for headers in requests {
+        send(&app, with("/", headers)).await.assert_miss("never-stored");
+    }
+    for headers in requests {
+        let text = send(&app, with("/", headers)).await.assert_hit().text().to_owned();
+        assert!(headers.iter().all(|(_, value)| text.contains(value)), "{text} {headers:?}");
+    }
+    // What was stored before more is known to select is not found any more: a miss, never a wrong one.
+    for headers in [&[("x-a", "1")][..], &[("x-a", "2"), ("x-b", "1")], &[("x-a", "1")], &[("x-a", "1"), ("x-b", "1")]] {
+        let text = send(&app, with("/?later", headers)).await.text().to_owned();
+        assert_eq!(text.contains("None"), headers.len() == 1, "{text} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn too_long_selecting_headers_are_served_and_not_stored() {
+    let (cache, _) = cache();
+    let (app, _) = app(&cache, "accept-language");
+    let long = "x".repeat(20_000);
+    for _ in 0..2 {
+        send(&app, with("/", &[("accept-language", &long)]))
+            .await
+            .assert_miss("vary-limit");
+    }
+}
+
+const PAGE: &str = "a page that is long enough to be worth compressing; ";
+
+fn page() -> (Router, Count) {
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move || {
+        runs.up();
+        async { PAGE.repeat(100) }
+    };
+    (Router::new().route("/", route(handler)), count)
+}
+
+#[tokio::test]
+async fn gzip_inside() {
+    let (cache, _) = cache();
+    let (page, count) = page();
+    let app = page
+        .layer(CompressionLayer::new())
+        .layer(CacheLayer::new().cache(cache).ttl("10m"));
+    let zipped = || with("/", &[("accept-encoding", "gzip")]);
+    let first = send(&app, zipped()).await;
+    assert_eq!(first.header("content-encoding"), Some("gzip"));
+    let plain = get(&app, "/").await;
+    assert_eq!(plain.header("content-encoding"), None);
+    assert_eq!(plain.text(), PAGE.repeat(100));
+    let again = send(&app, zipped()).await;
+    again.assert_hit();
+    assert_eq!(again.header("content-encoding"), Some("gzip"));
+    assert_eq!(again.body, first.body);
+    assert_ne!(
+        again.header("etag"),
+        get(&app, "/").await.assert_hit().header("etag")
+    );
+    send(&app, with("/", &[("accept-encoding", "GZIP;q=1.0")]))
+        .await
+        .assert_hit();
+    assert_eq!(count.get(), 2);
+}
+
+#[tokio::test]
+async fn gzip_outside() {
+    let (cache, _) = cache();
+    let (page, count) = page();
+    let cached = CacheLayer::new().cache(cache).ttl("10m").layer(page);
+    let app = CompressionLayer::new().layer(cached);
+    let send = async |headers: &[(&str, &str)]| {
+        Reply::of(app.clone().oneshot(with("/", headers)).await.unwrap()).await
+    };
+    let zipped = send(&[("accept-encoding", "gzip")]).await;
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+    let plain = send(&[]).await;
+    assert_eq!(plain.text(), PAGE.repeat(100));
+    plain.assert_hit();
+    let again = send(&[("accept-encoding", "gzip")]).await;
+    assert_eq!(again.body, zipped.body);
+    assert_eq!(count.get(), 1);
+}
