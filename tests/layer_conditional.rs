@@ -23,7 +23,9 @@ fn app<R: IntoResponse + 'static>(
 #[tokio::test]
 async fn the_layer_gives_a_validator_and_answers_it() {
     let (cache, clock) = cache();
-    let app = app(CacheLayer::new().cache(cache).ttl("10m"), |_| ([("x-kept", "1")], "a page"));
+    let app = app(CacheLayer::new().cache(cache).ttl("10m"), |_| {
+        ([("x-kept", "1")], "a page")
+    });
     let first = get(&app, "/").await;
     let etag = first.header("etag").unwrap().to_owned();
     assert!(etag.starts_with('"'), "strong");
@@ -48,22 +50,41 @@ async fn the_layer_gives_a_validator_and_answers_it() {
 #[tokio::test]
 async fn after_an_invalidation_the_same_content_is_still_a_304() {
     let (cache, _) = cache();
-    let app = app(CacheLayer::new().cache(cache.clone()).tags(["t"]).ttl("10m"), |_| "a page");
+    let app = app(
+        CacheLayer::new()
+            .cache(cache.clone())
+            .tags(["t"])
+            .ttl("10m"),
+        |_| "a page",
+    );
     let etag = get(&app, "/").await.header("etag").unwrap().to_owned();
     cache.invalidate_cache("t").await.unwrap();
     let reply = send(&app, with("/", &[("if-none-match", &etag)])).await;
     assert_eq!(reply.status, StatusCode::NOT_MODIFIED);
     reply.assert_miss("tag");
-    assert_eq!(get(&app, "/").await.assert_hit().text(), "a page", "and the whole is stored");
+    assert_eq!(
+        get(&app, "/").await.assert_hit().text(),
+        "a page",
+        "and the whole is stored"
+    );
 }
 
 #[tokio::test]
 async fn handlers_validators_are_kept_and_their_conditions_are_the_layers() {
     let (cache, _) = cache();
     let app = app(CacheLayer::new().cache(cache).ttl("10m"), |headers| {
-        assert!(!headers.contains_key("if-none-match"), "what is stored must be whole");
+        assert!(
+            !headers.contains_key("if-none-match"),
+            "what is stored must be whole"
+        );
         assert!(!headers.contains_key("if-modified-since"));
-        ([("etag", "W/\"v1\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], "a page")
+        (
+            [
+                ("etag", "W/\"v1\""),
+                ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ],
+            "a page",
+        )
     });
     let cold = send(&app, with("/", &[("if-none-match", "\"v1\"")])).await;
     assert_eq!(cold.status, StatusCode::NOT_MODIFIED);
@@ -74,14 +95,22 @@ async fn handlers_validators_are_kept_and_their_conditions_are_the_layers() {
         ("Sun, 06 Nov 1994 08:49:36 GMT", StatusCode::OK),
         ("not a date", StatusCode::OK),
     ] {
-        assert_eq!(send(&app, with("/", &[("if-modified-since", since)])).await.status, status, "{since}");
+        assert_eq!(
+            send(&app, with("/", &[("if-modified-since", since)]))
+                .await
+                .status,
+            status,
+            "{since}"
+        );
     }
 }
 
 #[tokio::test]
 async fn errors_and_what_is_not_stored_get_no_validator() {
     let (cache, _) = cache();
-    let app = app(CacheLayer::new().cache(cache), |_| (StatusCode::NOT_FOUND, CachePolicy::ttl(60), "gone"));
+    let app = app(CacheLayer::new().cache(cache), |_| {
+        (StatusCode::NOT_FOUND, CachePolicy::ttl(60), "gone")
+    });
     for _ in 0..2 {
         let reply = send(&app, with("/", &[("if-none-match", "*")])).await;
         assert_eq!(reply.status, StatusCode::NOT_FOUND);
@@ -92,7 +121,9 @@ async fn errors_and_what_is_not_stored_get_no_validator() {
 #[tokio::test]
 async fn ages_go_on_from_what_upstream_said() {
     let (cache, clock) = cache();
-    let app = app(CacheLayer::new().cache(cache), |_| ([("cache-control", "max-age=60"), ("age", "20")], "x"));
+    let app = app(CacheLayer::new().cache(cache), |_| {
+        ([("cache-control", "max-age=60"), ("age", "20")], "x")
+    });
     assert_eq!(get(&app, "/").await.header("age"), Some("20"));
     clock.advance(5 * SECOND);
     let reply = get(&app, "/").await;
@@ -104,7 +135,15 @@ async fn ages_go_on_from_what_upstream_said() {
 async fn what_belongs_to_a_connection_is_not_stored() {
     let (cache, _) = cache();
     let app = app(CacheLayer::new().cache(cache).ttl("10m"), |_| {
-        ([("connection", "x-hop"), ("x-hop", "1"), ("keep-alive", "timeout=5"), ("x-end", "1")], "x")
+        (
+            [
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("keep-alive", "timeout=5"),
+                ("x-end", "1"),
+            ],
+            "x",
+        )
     });
     get(&app, "/").await;
     let reply = get(&app, "/").await;
@@ -127,5 +166,13 @@ async fn repeated_headers_keep_their_order() {
     });
     get(&app, "/").await;
     let reply = get(&app, "/").await;
-    assert_eq!(reply.assert_hit().headers.get_all("link").iter().collect::<Vec<_>>(), ["<a>", "<b>", "<c>"]);
+    assert_eq!(
+        reply
+            .assert_hit()
+            .headers
+            .get_all("link")
+            .iter()
+            .collect::<Vec<_>>(),
+        ["<a>", "<b>", "<c>"]
+    );
 }

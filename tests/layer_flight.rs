@@ -29,7 +29,11 @@ fn gated<R: IntoResponse + 'static>(
             respond(run).into_response()
         }
     };
-    (Router::new().route("/", route(handler).layer(layer)), count, gate)
+    (
+        Router::new().route("/", route(handler).layer(layer)),
+        count,
+        gate,
+    )
 }
 
 fn callers(app: &Router, how_many: usize) -> Vec<tokio::task::JoinHandle<Reply>> {
@@ -44,7 +48,9 @@ fn callers(app: &Router, how_many: usize) -> Vec<tokio::task::JoinHandle<Reply>>
 #[tokio::test]
 async fn a_thousand_cold_callers_are_served_by_one_load() {
     let (cache, _) = cache();
-    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| format!("run {n}"));
+    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| {
+        format!("run {n}")
+    });
     let callers = callers(&app, 1000);
     settle().await;
     gate.add_permits(1000);
@@ -52,7 +58,8 @@ async fn a_thousand_cold_callers_are_served_by_one_load() {
     for caller in callers {
         let reply = caller.await.unwrap();
         assert_eq!(reply.text(), "run 1");
-        collapsed += usize::from(reply.cache() == "revalidate; fwd=miss; collapsed; detail=never-stored");
+        collapsed +=
+            usize::from(reply.cache() == "revalidate; fwd=miss; collapsed; detail=never-stored");
     }
     assert_eq!((count.get(), collapsed), (1, 999));
 }
@@ -60,7 +67,9 @@ async fn a_thousand_cold_callers_are_served_by_one_load() {
 #[tokio::test]
 async fn a_leader_that_leaves_strands_nobody() {
     let (cache, _) = cache();
-    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| format!("run {n}"));
+    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| {
+        format!("run {n}")
+    });
     let mut callers = callers(&app, 1000);
     settle().await;
     callers.remove(0).abort();
@@ -76,7 +85,9 @@ async fn a_leader_that_leaves_strands_nobody() {
 #[tokio::test]
 async fn when_all_leave_the_response_is_stored_all_the_same() {
     let (cache, _) = cache();
-    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| format!("run {n}"));
+    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| {
+        format!("run {n}")
+    });
     for caller in callers(&app, 3) {
         settle().await;
         caller.abort();
@@ -98,7 +109,11 @@ async fn what_is_not_storable_is_loaded_by_each_and_nobody_queues() {
     assert_eq!(count.get(), 1, "joiners wait for the head");
     gate.add_permits(1);
     settle().await;
-    assert_eq!(count.get(), 10, "and are released together, each for itself");
+    assert_eq!(
+        count.get(),
+        10,
+        "and are released together, each for itself"
+    );
     let later = callers(&app, 5);
     settle().await;
     assert_eq!(count.get(), 15, "and later ones do not queue");
@@ -115,7 +130,11 @@ async fn what_is_not_storable_is_loaded_by_each_and_nobody_queues() {
 async fn failures_are_not_shared() {
     let (cache, _) = cache();
     let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| {
-        if n == 1 { StatusCode::BAD_GATEWAY.into_response() } else { format!("run {n}").into_response() }
+        if n == 1 {
+            StatusCode::BAD_GATEWAY.into_response()
+        } else {
+            format!("run {n}").into_response()
+        }
     });
     let callers = callers(&app, 5);
     settle().await;
@@ -151,7 +170,9 @@ async fn only_the_leaders_caller_sees_a_panic() {
 async fn stale_responses_are_served_while_one_refresh_runs() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_while_revalidate("1h");
-    let (app, count, gate) = gated(CacheLayer::new().cache(cache).life(life), |n| format!("run {n}"));
+    let (app, count, gate) = gated(CacheLayer::new().cache(cache).life(life), |n| {
+        format!("run {n}")
+    });
     gate.add_permits(1);
     get(&app, "/").await;
     clock.advance(61 * SECOND);
@@ -173,7 +194,10 @@ async fn stale_responses_are_served_while_one_refresh_runs() {
 async fn a_soft_invalidation_is_served_stale_and_refreshed() {
     let (cache, _) = cache();
     let life = Life::from("1m").stale_while_revalidate("1h");
-    let layer = CacheLayer::new().cache(cache.clone()).tags(["t"]).life(life);
+    let layer = CacheLayer::new()
+        .cache(cache.clone())
+        .tags(["t"])
+        .life(life);
     let (app, _, gate) = gated(layer, |n| format!("run {n}"));
     gate.add_permits(10);
     get(&app, "/").await;
@@ -189,21 +213,35 @@ async fn a_soft_invalidation_is_served_stale_and_refreshed() {
 async fn stale_responses_stand_in_for_errors() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_if_error("1h");
-    let layer = CacheLayer::new().cache(cache.clone()).tags(["t"]).life(life);
+    let layer = CacheLayer::new()
+        .cache(cache.clone())
+        .tags(["t"])
+        .life(life);
     let (app, _, gate) = gated(layer, |n| {
-        if n == 1 { "run 1".into_response() } else { StatusCode::BAD_GATEWAY.into_response() }
+        if n == 1 {
+            "run 1".into_response()
+        } else {
+            StatusCode::BAD_GATEWAY.into_response()
+        }
     });
     gate.add_permits(100);
     get(&app, "/").await;
     clock.advance(61 * SECOND);
     let reply = get(&app, "/").await;
     assert_eq!(reply.text(), "run 1");
-    assert_eq!(reply.cache(), "revalidate; fwd=stale; fwd-status=502; detail=expired");
+    assert_eq!(
+        reply.cache(),
+        "revalidate; fwd=stale; fwd-status=502; detail=expired"
+    );
     for caller in callers(&app, 5) {
         assert_eq!(caller.await.unwrap().text(), "run 1");
     }
     cache.invalidate_cache("t").await.unwrap();
-    assert_eq!(get(&app, "/").await.status, StatusCode::BAD_GATEWAY, "never one that was dropped");
+    assert_eq!(
+        get(&app, "/").await.status,
+        StatusCode::BAD_GATEWAY,
+        "never one that was dropped"
+    );
 }
 
 #[tokio::test]
@@ -240,7 +278,11 @@ async fn a_failing_service_is_not_asked_at_every_stale_hit() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_while_revalidate("1h");
     let (app, count, gate) = gated(CacheLayer::new().cache(cache).life(life), |n| {
-        if n == 1 { "run 1".into_response() } else { StatusCode::BAD_GATEWAY.into_response() }
+        if n == 1 {
+            "run 1".into_response()
+        } else {
+            StatusCode::BAD_GATEWAY.into_response()
+        }
     });
     gate.add_permits(100);
     get(&app, "/").await;
@@ -259,7 +301,8 @@ async fn a_failing_service_is_not_asked_at_every_stale_hit() {
 #[tokio::test]
 async fn hits_do_not_wait_for_a_service_that_is_not_ready() {
     let (cache, _) = cache();
-    let inner = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("x"))));
+    let inner =
+        service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("x"))));
     let limited = tower::ServiceBuilder::new()
         .layer(CacheLayer::new().cache(cache).ttl("10m"))
         .service(SometimesReady { inner, ready: true });
@@ -296,8 +339,15 @@ impl<S: tower::Service<Request<Body>>> tower::Service<Request<Body>> for Sometim
     type Error = S::Error;
     type Future = S::Future;
 
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
-        if self.ready { self.inner.poll_ready(cx) } else { std::task::Poll::Pending }
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), S::Error>> {
+        if self.ready {
+            self.inner.poll_ready(cx)
+        } else {
+            std::task::Poll::Pending
+        }
     }
 
     fn call(&mut self, request: Request<Body>) -> S::Future {

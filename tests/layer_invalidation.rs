@@ -24,13 +24,23 @@ fn site(cache: &Cache) -> Router {
     routes.route_layer(CacheLayer::new().cache(cache.clone()).ttl("10m"))
 }
 
-const PATHS: [&str; 6] = ["/", "/blog", "/blog/a", "/blog/b", "/blog/a/comments", "/about"];
+const PATHS: [&str; 6] = [
+    "/",
+    "/blog",
+    "/blog/a",
+    "/blog/b",
+    "/blog/a/comments",
+    "/about",
+];
 
 /// Which of the paths are dropped by an invalidation.
 async fn dropped<S, B>(app: &S, cache: &Cache, target: PathTarget) -> Vec<&'static str>
 where
-    S: tower::Service<http::Request<axum::body::Body>, Response = http::Response<B>, Error = std::convert::Infallible>
-        + Clone,
+    S: tower::Service<
+            http::Request<axum::body::Body>,
+            Response = http::Response<B>,
+            Error = std::convert::Infallible,
+        > + Clone,
     B: http_body::Body<Data = bytes::Bytes, Error: std::fmt::Debug>,
 {
     for path in PATHS {
@@ -55,14 +65,27 @@ async fn paths_drop_pages_layouts_and_routes() {
         (PathTarget::page("/blog"), vec!["/blog"]),
         (PathTarget::page("/blog/a"), vec!["/blog/a"]),
         (PathTarget::page("/blog/{slug}"), vec!["/blog/a", "/blog/b"]),
-        (PathTarget::layout("/blog/a"), vec!["/blog/a", "/blog/a/comments"]),
-        (PathTarget::layout("/blog/{slug}"), vec!["/blog/a", "/blog/b", "/blog/a/comments"]),
-        (PathTarget::layout("/blog"), vec!["/blog", "/blog/a", "/blog/b", "/blog/a/comments"]),
+        (
+            PathTarget::layout("/blog/a"),
+            vec!["/blog/a", "/blog/a/comments"],
+        ),
+        (
+            PathTarget::layout("/blog/{slug}"),
+            vec!["/blog/a", "/blog/b", "/blog/a/comments"],
+        ),
+        (
+            PathTarget::layout("/blog"),
+            vec!["/blog", "/blog/a", "/blog/b", "/blog/a/comments"],
+        ),
         (PathTarget::layout("/"), PATHS.to_vec()),
         (PathTarget::page("/"), vec!["/"]),
         (PathTarget::page("/nowhere"), vec![]),
     ] {
-        assert_eq!(dropped(&app, &cache, target.clone()).await, expected, "{target:?}");
+        assert_eq!(
+            dropped(&app, &cache, target.clone()).await,
+            expected,
+            "{target:?}"
+        );
     }
 }
 
@@ -71,14 +94,27 @@ async fn around_a_whole_router_a_pattern_drops_its_literal_prefix() {
     let (cache, _) = cache();
     let handler = || async { "x" };
     let routes = Router::new().fallback(handler);
-    let app = CacheLayer::new().cache(cache.clone()).ttl("10m").layer(routes);
+    let app = CacheLayer::new()
+        .cache(cache.clone())
+        .ttl("10m")
+        .layer(routes);
     for (target, expected) in [
         (PathTarget::page("/blog/a"), vec!["/blog/a"]),
-        (PathTarget::page("/blog/{slug}"), vec!["/blog", "/blog/a", "/blog/b", "/blog/a/comments"]),
-        (PathTarget::layout("/blog/{slug}"), vec!["/blog", "/blog/a", "/blog/b", "/blog/a/comments"]),
+        (
+            PathTarget::page("/blog/{slug}"),
+            vec!["/blog", "/blog/a", "/blog/b", "/blog/a/comments"],
+        ),
+        (
+            PathTarget::layout("/blog/{slug}"),
+            vec!["/blog", "/blog/a", "/blog/b", "/blog/a/comments"],
+        ),
         (PathTarget::page("/{page}"), PATHS.to_vec()),
     ] {
-        assert_eq!(dropped(&app, &cache, target.clone()).await, expected, "{target:?}");
+        assert_eq!(
+            dropped(&app, &cache, target.clone()).await,
+            expected,
+            "{target:?}"
+        );
     }
 }
 
@@ -91,7 +127,9 @@ async fn tags_of_cached_calls_flow_into_the_response() {
         let inner = inner.clone();
         let run = runs.up();
         async move {
-            let _ = inner.fetch("contact", "1h", ["contact:7"], async || Ok::<_, ()>(7)).await;
+            let _ = inner
+                .fetch("contact", "1h", ["contact:7"], async || Ok::<_, ()>(7))
+                .await;
             cache_tag("page");
             format!("run {run}")
         }
@@ -120,7 +158,11 @@ fn slow_reader(cache: &Cache) -> (Router, Arc<Mutex<u32>>, Arc<Notify>) {
         }
     };
     let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
-    (Router::new().route("/", route(handler).layer(layer)), row, go)
+    (
+        Router::new().route("/", route(handler).layer(layer)),
+        row,
+        go,
+    )
 }
 
 #[tokio::test]
@@ -161,14 +203,20 @@ async fn an_invalidation_wins_over_a_body_that_is_being_recorded() {
         let body = bodies.lock().unwrap().pop().unwrap();
         async { (CachePolicy::ttl("10m").tags(["t"]), body) }
     };
-    let app = Router::new().route("/", route(handler).layer(CacheLayer::new().cache(cache.clone())));
+    let app = Router::new().route(
+        "/",
+        route(handler).layer(CacheLayer::new().cache(cache.clone())),
+    );
     let mut first = open(&app, request("/")).await.into_body();
     feeds[0].send(Ok("old ".into())).unwrap();
     assert_eq!(next(&mut first).await.unwrap().unwrap(), "old ");
     cache.invalidate_cache("t").await.unwrap();
     // Whoever comes now shares nothing that began before: it cannot be known yet what tags that has.
     let mut second = open(&app, request("/")).await;
-    assert_eq!(second.headers()["cache-status"], "revalidate; fwd=miss; detail=alone");
+    assert_eq!(
+        second.headers()["cache-status"],
+        "revalidate; fwd=miss; detail=alone"
+    );
     feeds[1].send(Ok("new".into())).unwrap();
     assert_eq!(next(second.body_mut()).await.unwrap().unwrap(), "new");
     let last = feeds.pop().unwrap();
@@ -178,7 +226,10 @@ async fn an_invalidation_wins_over_a_body_that_is_being_recorded() {
     // And the old one was not stored.
     last.send(Ok("newest".into())).unwrap();
     drop(last);
-    assert_eq!(get(&app, "/").await.assert_miss("load-raced").text(), "newest");
+    assert_eq!(
+        get(&app, "/").await.assert_miss("load-raced").text(),
+        "newest"
+    );
     assert_eq!(get(&app, "/").await.assert_hit().text(), "newest");
 }
 
@@ -194,7 +245,10 @@ async fn a_response_that_invalidates_is_not_stored() {
             "x"
         }
     };
-    let app = Router::new().route("/", route(handler).layer(CacheLayer::new().cache(cache).ttl("10m")));
+    let app = Router::new().route(
+        "/",
+        route(handler).layer(CacheLayer::new().cache(cache).ttl("10m")),
+    );
     for _ in 0..2 {
         get(&app, "/").await.assert_miss("invalidated");
     }

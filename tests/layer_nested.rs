@@ -17,9 +17,14 @@ async fn the_innermost_that_stores_stores_alone() {
         let run = runs.up();
         async move { format!("run {run}") }
     };
-    let inner = CacheLayer::new().cache(cache.clone()).tags(["t"]).ttl("10m");
+    let inner = CacheLayer::new()
+        .cache(cache.clone())
+        .tags(["t"])
+        .ttl("10m");
     let outer = CacheLayer::new().cache(cache.clone()).ttl("10m");
-    let app = Router::new().route("/", route(handler).layer(inner)).layer(outer);
+    let app = Router::new()
+        .route("/", route(handler).layer(inner))
+        .layer(outer);
     let first = get(&app, "/").await;
     assert_eq!(
         first.cache(),
@@ -27,7 +32,10 @@ async fn the_innermost_that_stores_stores_alone() {
     );
     let second = get(&app, "/").await;
     assert_eq!(second.text(), "run 1");
-    assert_eq!(second.cache(), "revalidate; hit; ttl=600, revalidate; fwd=miss; detail=stored-inside");
+    assert_eq!(
+        second.cache(),
+        "revalidate; hit; ttl=600, revalidate; fwd=miss; detail=stored-inside"
+    );
     cache.invalidate_cache("t").await.unwrap();
     assert_eq!(get(&app, "/").await.text(), "run 2");
     assert_eq!(count.get(), 2);
@@ -45,13 +53,19 @@ async fn an_outer_layer_stores_what_the_inner_one_does_not_with_its_tags() {
     };
     let inner = CacheLayer::new().cache(cache.clone());
     let outer = CacheLayer::new().cache(cache.clone()).ttl("10m");
-    let app = Router::new().route("/", route(handler).layer(inner)).layer(outer);
+    let app = Router::new()
+        .route("/", route(handler).layer(inner))
+        .layer(outer);
     // The second time round the inner one knows that it need not try.
     for _ in 0..2 {
         let first = get(&app, "/").await;
         assert_eq!(
             first.cache().split("detail=").last(),
-            Some(if count.get() == 1 { "never-stored" } else { "tag" }),
+            Some(if count.get() == 1 {
+                "never-stored"
+            } else {
+                "tag"
+            }),
             "{first:?}"
         );
         get(&app, "/").await.assert_hit();
@@ -68,17 +82,23 @@ async fn layers_of_two_caches_both_store_and_tags_reach_both() {
     let runs = count.clone();
     let handler = move || {
         let run = runs.up();
-        async move { format!("run {run}") }
+        async move { ([("cache-control", "max-age=600")], format!("run {run}")) }
     };
     let inner = CacheLayer::new().cache(far.clone()).tags(["t"]).ttl("10m");
     let outer = CacheLayer::new().cache(near.clone()).ttl("10m");
-    let app = Router::new().route("/", route(handler).layer(inner)).layer(outer);
+    let app = Router::new()
+        .route("/", route(handler).layer(inner))
+        .layer(outer);
     get(&app, "/").await;
     get(&app, "/").await.assert_hit();
     near.invalidate_cache("t").await.unwrap();
     let second = get(&app, "/").await;
     assert_eq!(second.text(), "run 1");
-    assert!(second.cache().starts_with("revalidate; hit"), "{}", second.cache());
+    assert!(
+        second.cache().starts_with("revalidate; hit"),
+        "{}",
+        second.cache()
+    );
     far.invalidate_cache("t").await.unwrap();
     near.invalidate_cache("t").await.unwrap();
     assert_eq!(get(&app, "/").await.text(), "run 2");

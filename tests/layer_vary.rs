@@ -116,19 +116,41 @@ async fn responses_of_one_url_may_vary_by_different_headers() {
     let layer = CacheLayer::new().cache(cache).ttl("10m");
     let app = Router::new().route("/", route(handler).layer(layer));
     // That the first names both is kept in mind, so what others vary by adds to it.
-    let requests: [&[(&str, &str)]; 4] =
-        [&[("x-a", "1"), ("x-b", "1")], &[("x-a", "1")], &[("x-a", "1"), ("x-b", "2")], &[("x-a", "2")]];
+    let requests: [&[(&str, &str)]; 4] = [
+        &[("x-a", "1"), ("x-b", "1")],
+        &[("x-a", "1")],
+        &[("x-a", "1"), ("x-b", "2")],
+        &[("x-a", "2")],
+    ];
     for headers in requests {
-        send(&app, with("/", headers)).await.assert_miss("never-stored");
+        send(&app, with("/", headers))
+            .await
+            .assert_miss("never-stored");
     }
     for headers in requests {
-        let text = send(&app, with("/", headers)).await.assert_hit().text().to_owned();
-        assert!(headers.iter().all(|(_, value)| text.contains(value)), "{text} {headers:?}");
+        let text = send(&app, with("/", headers))
+            .await
+            .assert_hit()
+            .text()
+            .to_owned();
+        assert!(
+            headers.iter().all(|(_, value)| text.contains(value)),
+            "{text} {headers:?}"
+        );
     }
     // What was stored before more is known to select is not found any more: a miss, never a wrong one.
-    for headers in [&[("x-a", "1")][..], &[("x-a", "2"), ("x-b", "1")], &[("x-a", "1")], &[("x-a", "1"), ("x-b", "1")]] {
+    for headers in [
+        &[("x-a", "1")][..],
+        &[("x-a", "2"), ("x-b", "1")],
+        &[("x-a", "1")],
+        &[("x-a", "1"), ("x-b", "1")],
+    ] {
         let text = send(&app, with("/?later", headers)).await.text().to_owned();
-        assert_eq!(text.contains("None"), headers.len() == 1, "{text} {headers:?}");
+        assert_eq!(
+            text.contains("None"),
+            headers.len() == 1,
+            "{text} {headers:?}"
+        );
     }
 }
 

@@ -337,8 +337,8 @@ async fn expressions_stand_for_arguments_and_skipped_ones_are_left_out() {
 
 counter!(HERE);
 #[web_method(cache(ttl = 60, foreground))]
-async fn longest<'a>(
-    #[cache(key = words.len())] words: &[&'a str],
+async fn longest(
+    #[cache(key = words.len())] words: &[&str],
     cell: std::rc::Rc<u8>,
 ) -> String {
     HERE.fetch_add(1, SeqCst);
@@ -372,7 +372,7 @@ mod inner {
         vec![n; 3]
     }
 
-    fn weigh(value: &Vec<u8>) -> usize {
+    fn weigh(value: &[u8]) -> usize {
         value.len()
     }
 

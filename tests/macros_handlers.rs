@@ -3,10 +3,8 @@
 #![cfg(feature = "axum")]
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{self, Poll};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, OriginalUri, Path, Query, RawQuery, State};
@@ -14,6 +12,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::stream::{self, StreamExt};
 use http_body_util::BodyExt;
 use revalidate::{Cache, CacheTags, web_method};
 use serde::{Deserialize, Serialize};
@@ -116,24 +115,13 @@ enum End {
 
 /// A body of unknown length.
 fn streamed(chunks: Vec<String>, end: End) -> Response {
-    struct Chunks(std::vec::IntoIter<String>, End);
-    impl futures_core::Stream for Chunks {
-        type Item = std::io::Result<String>;
-        fn poll_next(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
-            if let Some(chunk) = self.0.next() {
-                return Poll::Ready(Some(Ok(chunk)));
-            }
-            match std::mem::replace(&mut self.1, End::Ends) {
-                End::Ends => Poll::Ready(None),
-                End::Fails => Poll::Ready(Some(Err(std::io::Error::other("cut")))),
-                End::Never => {
-                    self.1 = End::Never;
-                    Poll::Pending
-                }
-            }
-        }
-    }
-    Response::new(Body::from_stream(Chunks(chunks.into_iter(), end)))
+    let chunks = stream::iter(chunks).map(Ok::<_, std::io::Error>);
+    let end = match end {
+        End::Ends => stream::empty().boxed(),
+        End::Fails => stream::iter([Err(std::io::Error::other("cut"))]).boxed(),
+        End::Never => stream::pending().boxed(),
+    };
+    Response::new(Body::from_stream(chunks.chain(end)))
 }
 
 #[web_method(cache(ttl = "1h"))]

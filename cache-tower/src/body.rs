@@ -26,6 +26,7 @@ pin_project! {
 pin_project! {
     #[project = KindProjected]
     enum Kind<B> {
+        None,
         Whole { bytes: Bytes },
         Recorded { reader: Reader<B> },
         Inner { #[pin] body: B, scope: Option<Scope> },
@@ -33,18 +34,29 @@ pin_project! {
 }
 
 impl<B> CacheBody<B> {
+    /// No body at all, which says nothing of the size that a body would have: of a 304, or to a HEAD.
+    pub(crate) const fn none() -> Self {
+        Self { kind: Kind::None }
+    }
+
     #[inline]
     pub(crate) const fn whole(bytes: Bytes) -> Self {
-        Self { kind: Kind::Whole { bytes } }
+        Self {
+            kind: Kind::Whole { bytes },
+        }
     }
 
     pub(crate) const fn recorded(reader: Reader<B>) -> Self {
-        Self { kind: Kind::Recorded { reader } }
+        Self {
+            kind: Kind::Recorded { reader },
+        }
     }
 
     /// `scope` is in force while the body is polled: it may call cached functions.
     pub(crate) const fn inner(body: B, scope: Option<Scope>) -> Self {
-        Self { kind: Kind::Inner { body, scope } }
+        Self {
+            kind: Kind::Inner { body, scope },
+        }
     }
 }
 
@@ -60,6 +72,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
+            KindProjected::None => Poll::Ready(None),
             KindProjected::Whole { bytes } if bytes.is_empty() => Poll::Ready(None),
             KindProjected::Whole { bytes } => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
@@ -77,6 +90,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
+            Kind::None => true,
             Kind::Whole { bytes } => bytes.is_empty(),
             Kind::Recorded { reader } => reader.is_end_stream(),
             Kind::Inner { body, .. } => body.is_end_stream(),
@@ -85,6 +99,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
+            Kind::None => SizeHint::default(),
             Kind::Whole { bytes } => SizeHint::with_exact(bytes.len() as u64),
             Kind::Recorded { reader } => reader.size_hint(),
             Kind::Inner { body, .. } => body.size_hint(),
@@ -102,6 +117,7 @@ impl<B> Default for CacheBody<B> {
 impl<B> fmt::Debug for CacheBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            Kind::None => "CacheBody::None",
             Kind::Whole { .. } => "CacheBody::Whole",
             Kind::Recorded { .. } => "CacheBody::Recorded",
             Kind::Inner { .. } => "CacheBody::Inner",

@@ -23,7 +23,10 @@ pub(crate) fn is_current(request: &HeaderMap, status: StatusCode, response: &Hea
     if !request.contains_key(IF_MODIFIED_SINCE) {
         return false;
     }
-    match (date(request, IF_MODIFIED_SINCE), date(response, LAST_MODIFIED)) {
+    match (
+        date(request, IF_MODIFIED_SINCE),
+        date(response, LAST_MODIFIED),
+    ) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
@@ -61,7 +64,10 @@ pub(crate) fn entity_tag(body: &[u8], headers: &HeaderMap) -> HeaderValue {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(seed);
         for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-            let value = headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+            let value = headers
+                .get(name)
+                .map(HeaderValue::as_bytes)
+                .unwrap_or_default();
             hasher.write_usize(value.len());
             hasher.write(value);
         }
@@ -74,7 +80,13 @@ pub(crate) fn entity_tag(body: &[u8], headers: &HeaderMap) -> HeaderValue {
 
 /// Leaves of a response's headers what a 304 carries: no description of the body it does not have.
 pub(crate) fn strip_for_304(headers: &mut HeaderMap) {
-    for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE] {
+    for name in [
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        CONTENT_ENCODING,
+        CONTENT_LANGUAGE,
+        CONTENT_RANGE,
+    ] {
         headers.remove(name);
     }
     if headers.contains_key(ETAG) {
@@ -106,17 +118,33 @@ mod tests {
             (vec![("if-none-match", "\"a,b\"")], vec![etag], true),
             (vec![("if-none-match", "W/\"a,b\"")], vec![etag], true),
             (vec![("if-none-match", "\"x\", \"a,b\"")], vec![etag], true),
-            (vec![("if-none-match", "\"x\""), ("if-none-match", "\"a,b\"")], vec![etag], true),
+            (
+                vec![("if-none-match", "\"x\""), ("if-none-match", "\"a,b\"")],
+                vec![etag],
+                true,
+            ),
             (vec![("if-none-match", "\"a\"")], vec![etag], false),
             (vec![("if-none-match", "a,b")], vec![etag], false),
             (vec![("if-none-match", "\"a,b")], vec![etag], false),
             (vec![("if-none-match", "*")], vec![], true),
             (vec![("if-none-match", "\"x\"")], vec![], false),
-            (vec![("if-none-match", "\"x\""), ("if-modified-since", LATE)], vec![etag, modified], false),
+            (
+                vec![("if-none-match", "\"x\""), ("if-modified-since", LATE)],
+                vec![etag, modified],
+                false,
+            ),
             (vec![("if-modified-since", LATE)], vec![modified], true),
             (vec![("if-modified-since", EARLY)], vec![modified], true),
-            (vec![("if-modified-since", EARLY)], vec![("last-modified", LATE)], false),
-            (vec![("if-modified-since", "yesterday")], vec![modified], false),
+            (
+                vec![("if-modified-since", EARLY)],
+                vec![("last-modified", LATE)],
+                false,
+            ),
+            (
+                vec![("if-modified-since", "yesterday")],
+                vec![modified],
+                false,
+            ),
             (vec![("if-modified-since", LATE)], vec![], false),
         ] {
             let found = is_current(&headers(&request), StatusCode::OK, &headers(&response));

@@ -44,17 +44,30 @@ where
 {
     #[inline]
     pub(crate) const fn ready(response: Response<CacheBody<ResBody>>) -> Self {
-        Self { state: State::Ready { response: Some(response) } }
+        Self {
+            state: State::Ready {
+                response: Some(response),
+            },
+        }
     }
 
     pub(crate) const fn passing(service: S, request: Request<ReqBody>, passed: Passed) -> Self {
-        Self { state: State::Passing { oneshot: Oneshot::new(service, request), passed } }
+        Self {
+            state: State::Passing {
+                oneshot: Oneshot::new(service, request),
+                passed,
+            },
+        }
     }
 
     pub(crate) fn boxed(
         future: impl Future<Output = Result<Response<CacheBody<ResBody>>, S::Error>> + Send + 'static,
     ) -> Self {
-        Self { state: State::Boxed { future: Box::pin(future) } }
+        Self {
+            state: State::Boxed {
+                future: Box::pin(future),
+            },
+        }
     }
 }
 
@@ -66,9 +79,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjected::Ready { response } => {
-                Poll::Ready(Ok(response.take().expect("not polled again once it is ready")))
-            }
+            StateProjected::Ready { response } => Poll::Ready(Ok(response
+                .take()
+                .expect("not polled again once it is ready"))),
             StateProjected::Passing { oneshot, passed } => {
                 let polled = passed.run(|| oneshot.poll(cx));
                 Poll::Ready(ready!(polled).map(|response| passed.finish(response)))
@@ -101,7 +114,10 @@ pin_project! {
 
 impl<S: Service<Req>, Req> Oneshot<S, Req> {
     pub(crate) const fn new(service: S, request: Req) -> Self {
-        Self::Waiting { service, request: Some(request) }
+        Self::Waiting {
+            service,
+            request: Some(request),
+        }
     }
 }
 

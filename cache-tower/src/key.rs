@@ -28,7 +28,8 @@ impl KeyBuf {
             Ok(length) if length < u8::MAX => self.0.push(length),
             _ => {
                 self.0.push(u8::MAX);
-                self.0.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+                self.0
+                    .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
             }
         }
         self.0.extend_from_slice(bytes);
@@ -66,7 +67,11 @@ pub(crate) struct Realm<'a> {
 }
 
 /// Writes the key of a GET for `uri`; a HEAD is looked up under it too.
-pub(crate) fn request_key(uri: &Uri, headers: &HeaderMap, realm: Realm<'_>) -> Result<KeyBuf, Refusal> {
+pub(crate) fn request_key(
+    uri: &Uri,
+    headers: &HeaderMap,
+    realm: Realm<'_>,
+) -> Result<KeyBuf, Refusal> {
     let mut key = KeyBuf::default();
     key.flag(realm.depth);
     key.flag(u8::from(realm.authorized));
@@ -81,7 +86,10 @@ pub(crate) fn request_key(uri: &Uri, headers: &HeaderMap, realm: Realm<'_>) -> R
     }
     match uri.authority() {
         Some(authority) => write_host(&mut key, authority.as_str().as_bytes()),
-        None => write_host(&mut key, host.map(http::HeaderValue::as_bytes).unwrap_or_default()),
+        None => write_host(
+            &mut key,
+            host.map(http::HeaderValue::as_bytes).unwrap_or_default(),
+        ),
     }
     key.part(uri.path().as_bytes());
     match uri.query() {
@@ -131,19 +139,28 @@ fn write_cookie(key: &mut KeyBuf, name: &str, headers: &HeaderMap) {
 mod tests {
     use super::*;
 
-    const REALM: Realm<'_> = Realm { layer: "", depth: 0, authorized: false, cookies: None };
+    const REALM: Realm<'_> = Realm {
+        layer: "",
+        depth: 0,
+        authorized: false,
+        cookies: None,
+    };
 
     fn key(uri: &str, headers: &[(&'static str, &str)], realm: Realm<'_>) -> Vec<u8> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        request_key(&uri.parse().unwrap(), &map, realm).unwrap().as_slice().to_vec()
+        request_key(&uri.parse().unwrap(), &map, realm)
+            .unwrap()
+            .as_slice()
+            .to_vec()
     }
 
     #[test]
     fn keys_differ_by_every_part() {
-        let requests: [(&str, &[(&str, &str)], Realm<'_>); 13] = [
+        type Request<'a> = (&'a str, &'a [(&'static str, &'a str)], Realm<'a>);
+        let requests: [Request<'_>; 13] = [
             ("/a", &[], REALM),
             ("/a/", &[], REALM),
             ("/A", &[], REALM),
@@ -154,9 +171,23 @@ mod tests {
             ("/a", &[("host", "one")], REALM),
             ("http://one/a", &[], REALM),
             ("https://one/a", &[], REALM),
-            ("/a", &[], Realm { layer: "x", ..REALM }),
+            (
+                "/a",
+                &[],
+                Realm {
+                    layer: "x",
+                    ..REALM
+                },
+            ),
             ("/a", &[], Realm { depth: 1, ..REALM }),
-            ("/a", &[], Realm { authorized: true, ..REALM }),
+            (
+                "/a",
+                &[],
+                Realm {
+                    authorized: true,
+                    ..REALM
+                },
+            ),
         ];
         let mut seen = std::collections::HashSet::new();
         for (uri, headers, realm) in requests {
@@ -166,24 +197,36 @@ mod tests {
 
     #[test]
     fn parts_cannot_be_moved_into_one_another() {
-        assert_ne!(key("/ab", &[("host", "c")], REALM), key("/b", &[("host", "ca")], REALM));
+        assert_ne!(
+            key("/ab", &[("host", "c")], REALM),
+            key("/b", &[("host", "ca")], REALM)
+        );
         let long = format!("/{}", "x".repeat(255));
         assert_ne!(key(&long, &[], REALM), key(&long[..255], &[], REALM));
     }
 
     #[test]
     fn hosts_ignore_case_and_must_be_one() {
-        assert_eq!(key("/", &[("host", "Example.COM")], REALM), key("/", &[("host", "example.com")], REALM));
+        assert_eq!(
+            key("/", &[("host", "Example.COM")], REALM),
+            key("/", &[("host", "example.com")], REALM)
+        );
         let mut headers = HeaderMap::new();
         headers.append(HOST, "a".parse().unwrap());
         headers.append(HOST, "b".parse().unwrap());
-        assert_eq!(request_key(&"/".parse().unwrap(), &headers, REALM).err(), Some(Refusal::Host));
+        assert_eq!(
+            request_key(&"/".parse().unwrap(), &headers, REALM).err(),
+            Some(Refusal::Host)
+        );
     }
 
     #[test]
     fn named_cookies_select() {
         let cookies = Cookies::vary(["lang", "theme"]);
-        let realm = Realm { cookies: Some(&cookies), ..REALM };
+        let realm = Realm {
+            cookies: Some(&cookies),
+            ..REALM
+        };
         let of = |line: &str| key("/", &[("cookie", line)], realm);
         assert_eq!(of("lang=de; session=1"), of("session=2;lang=de"));
         assert_ne!(of("lang=de"), of("lang=en"));

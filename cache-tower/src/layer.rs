@@ -139,7 +139,10 @@ impl CacheLayer {
             panic!("{problem}");
         }
         let count = self.config.tags.len() + templates.len();
-        assert!(count <= MAX_TAGS, "a layer has {count} tags; an entry carries at most {MAX_TAGS}");
+        assert!(
+            count <= MAX_TAGS,
+            "a layer has {count} tags; an entry carries at most {MAX_TAGS}"
+        );
         self.with(|config| config.tags.append(&mut templates))
     }
 

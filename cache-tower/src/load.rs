@@ -41,11 +41,26 @@ const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
 const BURST: usize = 64;
 
 /// What the caller whose request was loaded is told.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, from task to task; nearly always the large one"
+)]
 pub(crate) enum Led<B, E> {
-    Response { parts: Parts, body: CacheBody<B>, outcome: Result<(), Refusal>, scope: Scope },
+    Response {
+        parts: Parts,
+        body: CacheBody<B>,
+        outcome: Result<(), Refusal>,
+        scope: Scope,
+    },
     /// The load failed, and there was a stale response.
-    Stale { held: Held<Kept>, answered: Option<StatusCode> },
-    Failed { error: E, scope: Scope },
+    Stale {
+        held: Held<Kept>,
+        answered: Option<StatusCode>,
+    },
+    Failed {
+        error: E,
+        scope: Scope,
+    },
 }
 
 /// A response that is being recorded, as its joiners see it.
@@ -54,12 +69,15 @@ pub(crate) struct SharedHead<B> {
     pub(crate) recording: Arc<Recording<B>>,
     pub(crate) fresh_until: Timestamp,
     variant: Option<Variant>,
+    pub(crate) scope: Scope,
 }
 
 impl<B> SharedHead<B> {
     /// Whether a request with these headers selects this response.
     pub(crate) fn is_selected_by(&self, key: &KeyBuf, request: &HeaderMap) -> bool {
-        self.variant.as_ref().is_none_or(|variant| variant.is_selected_by(key, request))
+        self.variant
+            .as_ref()
+            .is_none_or(|variant| variant.is_selected_by(key, request))
     }
 }
 
@@ -106,25 +124,38 @@ where
 {
     pub(crate) async fn run(self, caller: Caller<ResBody, S::Error>) {
         let Self { lead, miss, paths } = self;
-        let Miss { config, cache, service, mut request, key, selected, held, depth, within, .. } = miss;
+        let Miss {
+            config,
+            cache,
+            service,
+            mut request,
+            key,
+            selected,
+            held,
+            within,
+            ..
+        } = miss;
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
         let own_tags = own_tags(&config, &mut request).await;
         let refreshed = held.clone();
-        // The layer compares clients' validators itself: what is stored must be whole.
-        request.headers_mut().remove(IF_NONE_MATCH);
-        request.headers_mut().remove(IF_MODIFIED_SINCE);
-        request.extensions_mut().insert(Depth(depth.saturating_add(1)));
+        prepare(&mut request);
 
         let response = match scope.enter(Oneshot::new(service, request)).await {
             Ok(response) => response,
             Err(error) => {
                 lead.refuse(NotStorable::Error);
                 refresh_failed(&cache, refreshed.as_ref());
-                return tell(caller, match usable(&cache, held) {
-                    Some(held) => Led::Stale { held, answered: None },
-                    None => Led::Failed { error, scope },
-                });
+                return tell(
+                    caller,
+                    match usable(&cache, held) {
+                        Some(held) => Led::Stale {
+                            held,
+                            answered: None,
+                        },
+                        None => Led::Failed { error, scope },
+                    },
+                );
             }
         };
         let (mut parts, body) = response.into_parts();
@@ -133,11 +164,23 @@ where
         {
             refresh_failed(&cache, refreshed.as_ref());
             lead.refuse(NotStorable::Error);
-            return tell(caller, Led::Stale { held, answered: Some(parts.status) });
+            return tell(
+                caller,
+                Led::Stale {
+                    held,
+                    answered: Some(parts.status),
+                },
+            );
         }
         scope.tag(own_tags);
         if let Some(policy) = parts.extensions.get::<CachePolicy>() {
-            scope.tag(policy.tag_texts().iter().map(|tag| TagName::user(tag)).collect());
+            scope.tag(
+                policy
+                    .tag_texts()
+                    .iter()
+                    .map(|tag| TagName::user(tag))
+                    .collect(),
+            );
         }
         let verdict = verdict(&config, &cache, &lead, &parts, &body, &sent).and_then(|judged| {
             let variant = variant(&key, selected.as_ref(), &parts.headers, &sent)?;
@@ -148,7 +191,15 @@ where
             Err(refusal) => {
                 refuse(lead, refusal, &paths);
                 let body = CacheBody::inner(body, Some(scope.clone()).filter(|_| !within));
-                return tell(caller, Led::Response { parts, body, outcome: Err(refusal), scope });
+                return tell(
+                    caller,
+                    Led::Response {
+                        parts,
+                        body,
+                        outcome: Err(refusal),
+                        scope,
+                    },
+                );
             }
         };
         parts.extensions.remove::<CachePolicy>();
@@ -157,9 +208,25 @@ where
             tell_client(&mut parts.headers, judged.life.as_ref());
         }
         let limit = config.max_body_bytes;
-        let storing = Storing { lead, cache, judged, key, variant, paths, limit };
+        let storing = Storing {
+            lead,
+            cache,
+            judged,
+            key,
+            variant,
+            paths,
+            limit,
+        };
         storing.take(parts, Box::pin(body), scope, caller).await;
     }
+}
+
+/// Makes of a client's request one whose response serves all: whole, since the layer compares
+/// clients' validators itself.
+pub(crate) fn prepare<B>(request: &mut Request<B>) {
+    request.headers_mut().remove(IF_NONE_MATCH);
+    request.headers_mut().remove(IF_MODIFIED_SINCE);
+    Depth::deepen(request);
 }
 
 fn usable(cache: &Cache, held: Option<Held<Kept>>) -> Option<Held<Kept>> {
@@ -183,8 +250,16 @@ fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
 }
 
 /// The layer's own tags, with the path parameters of the matched route.
-async fn own_tags<B>(config: &Config, request: &mut Request<B>) -> Result<Vec<TagName>, NotStorable> {
-    if !config.tags.iter().any(crate::template::Template::has_parameters) {
+#[cfg_attr(not(feature = "axum"), allow(clippy::needless_pass_by_ref_mut))]
+async fn own_tags<B>(
+    config: &Config,
+    request: &mut Request<B>,
+) -> Result<Vec<TagName>, NotStorable> {
+    if !config
+        .tags
+        .iter()
+        .any(crate::template::Template::has_parameters)
+    {
         return config.tags.iter().map(|tag| tag.fill(|_| None)).collect();
     }
     #[cfg(feature = "axum")]
@@ -196,7 +271,11 @@ async fn own_tags<B>(config: &Config, request: &mut Request<B>) -> Result<Vec<Ta
         let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
         std::mem::swap(&mut parts.extensions, request.extensions_mut());
         let parameters = parameters.map_err(|_| NotStorable::TagPlaceholder)?;
-        let value = |name: &str| parameters.iter().find_map(|(known, value)| (known == name).then_some(value));
+        let value = |name: &str| {
+            parameters
+                .iter()
+                .find_map(|(known, value)| (known == name).then_some(value))
+        };
         config.tags.iter().map(|tag| tag.fill(value)).collect()
     }
     #[cfg(not(feature = "axum"))]
@@ -214,18 +293,26 @@ fn verdict<B: Body>(
     body: &B,
     sent: &HeaderMap,
 ) -> Result<Judged, Refusal> {
-    if parts.extensions.get::<StoredInside>().is_some_and(|inside| same_cache(&inside.0, cache)) {
+    if parts
+        .extensions
+        .get::<StoredInside>()
+        .is_some_and(|inside| same_cache(&inside.0, cache))
+    {
         return Err(Refusal::StoredInside);
     }
     let said = lead.scope().said();
-    let judged = judge(parts.status, &parts.headers, &Rules {
-        policy: parts.extensions.get::<CachePolicy>(),
-        said: said.life,
-        layer: config.life,
-        authorized: sent.contains_key(http::header::AUTHORIZATION),
-        received: cache.clock().system_time(),
-        took: cache.clock().now().since(lead.began()),
-    })?;
+    let judged = judge(
+        parts.status,
+        &parts.headers,
+        &Rules {
+            policy: parts.extensions.get::<CachePolicy>(),
+            said: said.life,
+            layer: config.life,
+            authorized: sent.contains_key(http::header::AUTHORIZATION),
+            received: cache.clock().system_time(),
+            took: cache.clock().now().since(lead.began()),
+        },
+    )?;
     if let Some(why) = said.refusal {
         return Err(why.into());
     }
@@ -249,7 +336,10 @@ fn variant(
     if names.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Variant { key: names.select(key, sent)?, names }))
+    Ok(Some(Variant {
+        key: names.select(key, sent)?,
+        names,
+    }))
 }
 
 /// How taking a body went on.
@@ -273,28 +363,30 @@ impl Storing {
     {
         let mut chunks = Chunks::new(respond::reserve(&self.cache));
         let mut frames = 0;
-        let taken = poll_fn(|cx| Poll::Ready(loop {
-            frames += 1;
-            if frames > BURST {
-                break Taken::Pending;
-            }
-            match scope.run(|| body.as_mut().poll_frame(cx)) {
-                Poll::Pending => break Taken::Pending,
-                Poll::Ready(None) => break Taken::Whole(None),
-                Poll::Ready(Some(Err(error))) => break Taken::Failed(error.into()),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => {
-                        if let Err(refusal) = chunks.add(data, self.limit) {
-                            break Taken::Refused(refusal);
+        let taken = poll_fn(|cx| {
+            Poll::Ready(loop {
+                frames += 1;
+                if frames > BURST {
+                    break Taken::Pending;
+                }
+                match scope.run(|| body.as_mut().poll_frame(cx)) {
+                    Poll::Pending => break Taken::Pending,
+                    Poll::Ready(None) => break Taken::Whole(None),
+                    Poll::Ready(Some(Err(error))) => break Taken::Failed(error.into()),
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => {
+                            if let Err(refusal) = chunks.add(data, self.limit) {
+                                break Taken::Refused(refusal);
+                            }
+                            if body.is_end_stream() {
+                                break Taken::Whole(None);
+                            }
                         }
-                        if body.is_end_stream() {
-                            break Taken::Whole(None);
-                        }
-                    }
-                    Err(frame) => break Taken::Whole(frame.into_trailers().ok()),
-                },
-            }
-        }))
+                        Err(frame) => break Taken::Whole(frame.into_trailers().ok()),
+                    },
+                }
+            })
+        })
         .await;
 
         let hint = match body.size_hint().exact() {
@@ -305,35 +397,53 @@ impl Storing {
             Taken::Whole(None) => {
                 let whole = chunks.whole();
                 if !parts.headers.contains_key(ETAG) && parts.status == StatusCode::OK {
-                    parts.headers.insert(ETAG, entity_tag(&whole, &parts.headers));
+                    parts
+                        .headers
+                        .insert(ETAG, entity_tag(&whole, &parts.headers));
                 }
                 let outcome = self.store(&parts, whole.clone());
                 let body = CacheBody::whole(whole);
-                return tell(caller, Led::Response { parts, body, outcome, scope });
+                return tell(
+                    caller,
+                    Led::Response {
+                        parts,
+                        body,
+                        outcome,
+                        scope,
+                    },
+                );
             }
             Taken::Pending => {
-                let recording = Recording::new(hint, chunks);
+                let recording = Recording::new(hint, chunks, scope.clone());
                 return self.stream(parts, body, recording, scope, caller).await;
             }
             Taken::Whole(trailers) => {
-                let recording = Recording::new(hint, chunks);
+                let recording = Recording::new(hint, chunks, scope.clone());
                 recording.finish(trailers);
                 (recording, Refusal::Trailers)
             }
             Taken::Refused(refusal) => {
-                let recording = Recording::new(hint, chunks);
+                let recording = Recording::new(hint, chunks, scope.clone());
                 recording.hand_over(body);
                 (recording, refusal)
             }
             Taken::Failed(error) => {
-                let recording = Recording::new(hint, chunks);
+                let recording = Recording::new(hint, chunks, scope.clone());
                 recording.fail(error);
                 (recording, Refusal::BodyFailed)
             }
         };
         refuse(self.lead, refusal, &self.paths);
         let body = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
-        tell(caller, Led::Response { parts, body, outcome: Err(refusal), scope });
+        tell(
+            caller,
+            Led::Response {
+                parts,
+                body,
+                outcome: Err(refusal),
+                scope,
+            },
+        );
     }
 
     /// Gives the head to those who wait, and reads the body for them and for the store.
@@ -353,13 +463,25 @@ impl Storing {
             recording: Arc::clone(&recording),
             fresh_until: match &self.judged.life {
                 Some(life) => self.lead.began().plus(life.ttl()),
-                None => scope.said().fresh_until.unwrap_or_else(|| self.lead.began().plus(Life::WEEK.ttl())),
+                None => scope
+                    .said()
+                    .fresh_until
+                    .unwrap_or_else(|| self.lead.began().plus(Life::WEEK.ttl())),
             },
             variant: self.variant.clone(),
+            scope: scope.clone(),
         }));
         let status = parts.status;
         let mut headers = parts.headers.clone();
-        tell(caller, Led::Response { parts, body: first, outcome: Ok(()), scope: scope.clone() });
+        tell(
+            caller,
+            Led::Response {
+                parts,
+                body: first,
+                outcome: Ok(()),
+                scope: scope.clone(),
+            },
+        );
 
         let broken_off = BreakOff(&recording);
         let clock = self.cache.clock();
@@ -407,14 +529,30 @@ impl Storing {
 
     /// Stores the response.
     fn store(self, parts: &Parts, body: Bytes) -> Result<(), Refusal> {
-        let Self { lead, cache, judged, key, variant, .. } = self;
+        let Self {
+            lead,
+            cache,
+            judged,
+            key,
+            variant,
+            ..
+        } = self;
         if let Some(variant) = &variant {
             let names = variant.names.clone();
             let weight = names.weight();
             let index = ResponseKey::new(key.as_slice());
-            respond::put(&cache, &index, Kept::Variants(names), weight, INDEX_LIFE, &[]);
+            respond::put(
+                &cache,
+                &index,
+                Kept::Variants(names),
+                weight,
+                INDEX_LIFE,
+                &[],
+            );
         }
-        let under = variant.as_ref().map(|variant| ResponseKey::new(variant.key.as_slice()));
+        let under = variant
+            .as_ref()
+            .map(|variant| ResponseKey::new(variant.key.as_slice()));
         let times = (lead.began(), judged.initial_age);
         let stored = Stored::new(parts.status, &parts.headers, body, times, variant);
         let weight = stored.weight();
@@ -455,6 +593,7 @@ struct BreakOff<'r, B>(&'r Recording<B>);
 
 impl<B> Drop for BreakOff<'_, B> {
     fn drop(&mut self) {
-        self.0.fail("the response was given up while it was recorded".into());
+        self.0
+            .fail("the response was given up while it was recorded".into());
     }
 }

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use cache_core::respond::{self, Arrival, Found, Held, Joined, ResponseKey, Scope, Turn};
@@ -18,11 +19,11 @@ use crate::body::{BoxError, CacheBody};
 use crate::future::Oneshot;
 use crate::key::{KeyBuf, client_uri};
 use crate::layer::Config;
-use crate::load::{Led, Load, SharedHead};
+use crate::load::{Led, Load, SharedHead, prepare};
 use crate::recording::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::respond::{Client, Passed};
-use crate::service::{Look, look, response_of};
+use crate::service::{Depth, Look, look, response_of};
 use crate::status::{Forward, Handled};
 use crate::stored::{Kept, Variant};
 
@@ -46,13 +47,21 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) depth: u8,
     /// Whether it runs within a load or response that is recorded.
     pub(crate) within: bool,
+    pub(crate) began: Instant,
 }
 
 impl<S, ReqBody> Miss<S, ReqBody> {
     /// The key that its load is shared under.
     fn load_key(&self) -> ResponseKey {
-        let key = self.selected.as_ref().map_or(&self.key, |variant| &variant.key);
+        let key = self
+            .selected
+            .as_ref()
+            .map_or(&self.key, |variant| &variant.key);
         ResponseKey::new(key.as_slice())
+    }
+
+    fn count(&self, reason: Reason, joined: bool) {
+        respond::count(&self.cache, reason, joined, Some(self.began));
     }
 
     fn forward(&self) -> Forward {
@@ -73,7 +82,10 @@ impl<S, ReqBody> Miss<S, ReqBody> {
 /// The pattern of the route that axum matched.
 fn matched_route<B>(request: &Request<B>) -> Option<&str> {
     #[cfg(feature = "axum")]
-    return request.extensions().get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str);
+    return request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map(axum::extract::MatchedPath::as_str);
     #[cfg(not(feature = "axum"))]
     {
         let _ = request;
@@ -81,9 +93,8 @@ fn matched_route<B>(request: &Request<B>) -> Option<&str> {
     }
 }
 
-/// What becomes of a caller.
-enum Turned<B> {
-    Answered(Response<CacheBody<B>>),
+/// What a caller does that another's load did not serve.
+enum Otherwise {
     LookAgain,
     Alone(Refusal),
 }
@@ -104,63 +115,78 @@ where
             Err(why) => return self.alone(why.into()).await,
         };
         for _ in 0..ROUNDS {
-            let turned = match respond::board::<Kept>(&self.cache, &self.load_key(), self.arrival, &paths) {
+            let served = match respond::board::<Kept>(
+                &self.cache,
+                &self.load_key(),
+                self.arrival,
+                &paths,
+            ) {
                 Turn::Lead(lead) => {
                     let (to, from) = oneshot::channel();
                     let (cache, handled) = (self.cache.clone(), self.handled());
-                    let task = tokio::spawn(Load::new(lead, self, paths).run(Some(to)));
+                    self.count(self.reason, false);
+                    let task = spawn(Load::new(lead, self, paths).run(Some(to)));
                     let led = match from.await {
                         Ok(led) => led,
                         // Only its own caller sees a handler's panic.
-                        Err(_) => match task.await.map_err(tokio::task::JoinError::try_into_panic) {
-                            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-                            _ => panic!("the runtime that ran a response's load was shut down while its caller waited"),
-                        },
+                        Err(_) => {
+                            match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+                                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                                _ => panic!(
+                                    "the runtime that ran a response's load was shut down while its caller waited"
+                                ),
+                            }
+                        }
                     };
                     return finish(&cache, &client, handled, led);
                 }
                 Turn::Stored(held) => self.share(&client, &held, Reason::Hit),
-                Turn::Alone => Turned::Alone(Refusal::Alone),
+                Turn::Alone => Err(Otherwise::Alone(Refusal::Alone)),
                 Turn::Join(join) => match join.wait::<Kept>(&self.cache).await {
                     Joined::Done(held) => self.share(&client, &held, self.reason),
                     Joined::Head(head) => match head.downcast::<SharedHead<ResBody>>() {
                         Ok(head) => match self.accepts(&head) {
                             Ok(()) => return Ok(self.listen(&client, &head)),
-                            Err(turned) => turned,
+                            Err(otherwise) => Err(otherwise),
                         },
                         // Of a service with another type of body.
-                        Err(_) => Turned::Alone(Refusal::Alone),
+                        Err(_) => Err(Otherwise::Alone(Refusal::Alone)),
                     },
-                    Joined::Again => Turned::LookAgain,
+                    Joined::Again => Err(Otherwise::LookAgain),
                     Joined::Alone => {
                         let why = self.why();
-                        match self.fallback(&client, why) {
-                            Some(response) => Turned::Answered(response),
-                            None => Turned::Alone(why),
-                        }
+                        self.fallback(&client, why).ok_or(Otherwise::Alone(why))
                     }
                 },
             };
-            match turned {
-                Turned::Answered(response) => return Ok(response),
-                Turned::Alone(why) => return self.alone(why).await,
-                Turned::LookAgain => match look(&self.cache, &self.key, self.request.headers()) {
-                    // The arrival stays that of the first look: what was loaded since then will do.
-                    Ok(Look { selected, .. }) => self.selected = selected,
-                    Err(refusal) => return self.alone(refusal).await,
-                },
+            match served {
+                Ok(response) => return Ok(response),
+                Err(Otherwise::Alone(why)) => return self.alone(why).await,
+                Err(Otherwise::LookAgain) => {
+                    match look(&self.cache, &self.key, self.request.headers()) {
+                        // The arrival stays that of the first look: what was loaded since then will do.
+                        Ok(Look { selected, .. }) => self.selected = selected,
+                        Err(refusal) => return self.alone(refusal).await,
+                    }
+                }
             }
         }
         self.alone(Refusal::Alone).await
     }
 
     fn handled(&self) -> Handled {
-        Handled { stored: true, ..Handled::passed(self.forward(), self.reason.as_str()) }
+        Handled {
+            stored: true,
+            ..Handled::passed(self.forward(), self.reason.as_str())
+        }
     }
 
     /// What the load that this caller waited for said of its response.
     fn why(&self) -> Refusal {
-        let key = self.selected.as_ref().map_or(&self.key, |variant| &variant.key);
+        let key = self
+            .selected
+            .as_ref()
+            .map_or(&self.key, |variant| &variant.key);
         match respond::find::<Kept>(&self.cache, key.as_slice()).1 {
             Found::Unstorable(code) => Refusal::from_code(code),
             _ => Refusal::Alone,
@@ -168,60 +194,98 @@ where
     }
 
     /// Takes a stored response, if it is the one that this request selects.
-    fn share(&self, client: &Client, held: &Held<Kept>, reason: Reason) -> Turned<ResBody> {
+    fn share(
+        &self,
+        client: &Client,
+        held: &Held<Kept>,
+        reason: Reason,
+    ) -> Result<Response<CacheBody<ResBody>>, Otherwise> {
         let Some(stored) = response_of(held) else {
-            return Turned::LookAgain;
+            return Err(Otherwise::LookAgain);
         };
         if !stored.is_selected_by(&self.key, self.request.headers()) {
-            return Turned::LookAgain;
+            return Err(Otherwise::LookAgain);
         }
-        let collapsed = Handled { stored: false, collapsed: true, ..self.handled() };
+        let collapsed = Handled {
+            stored: false,
+            collapsed: true,
+            ..self.handled()
+        };
         let handled = (reason != Reason::Hit).then_some(collapsed);
-        respond::count(&self.cache, self.reason, true, None);
-        Turned::Answered(client.reuse(&self.cache, held, stored, handled))
+        self.count(reason, reason != Reason::Hit);
+        Ok(client.reuse(&self.cache, held, stored, handled))
     }
 
     /// Whether a response that is being recorded will do for this caller.
-    fn accepts(&self, head: &SharedHead<ResBody>) -> Result<(), Turned<ResBody>> {
+    fn accepts(&self, head: &SharedHead<ResBody>) -> Result<(), Otherwise> {
         if !head.is_selected_by(&self.key, self.request.headers()) {
-            return Err(Turned::LookAgain);
+            return Err(Otherwise::LookAgain);
         }
         // A body that trickles for longer than the response is fresh is no longer to be joined.
         if head.recording.is_broken() || self.cache.clock().now() >= head.fresh_until {
-            return Err(Turned::Alone(Refusal::BodyFailed));
+            return Err(Otherwise::Alone(Refusal::BodyFailed));
         }
         Ok(())
     }
 
     /// Streams a response that is being recorded for another.
     fn listen(self, client: &Client, head: &SharedHead<ResBody>) -> Response<CacheBody<ResBody>> {
-        respond::count(&self.cache, self.reason, true, None);
-        let handled = Handled { stored: false, collapsed: true, ..self.handled() };
+        self.count(self.reason, true);
+        let handled = Handled {
+            stored: false,
+            collapsed: true,
+            ..self.handled()
+        };
         let (cache, scope) = (self.cache.clone(), Scope::passing(&self.cache, false));
-        let (service, request) = (self.service, self.request);
+        let (service, mut request) = (self.service, self.request);
+        prepare(&mut request);
+        head.scope.flow();
         let load: OwnLoad<ResBody> = Box::pin(async move {
             let response = Oneshot::new(service, request).await;
-            response.map_err(|_| BoxError::from("the service failed that a broken-off response was loaded from again"))
+            response.map_err(|_| {
+                BoxError::from(
+                    "the service failed that a broken-off response was loaded from again",
+                )
+            })
         });
         let likeness = Likeness::of(head.parts.status, &head.parts.headers);
-        let reader = head.recording.reader(Role::Joined { load, likeness, scope });
-        client.first(&cache, head.parts.clone(), CacheBody::recorded(reader), handled)
+        let reader = head.recording.reader(Role::Joined {
+            load,
+            likeness,
+            scope,
+        });
+        client.first(
+            &cache,
+            head.parts.clone(),
+            CacheBody::recorded(reader),
+            handled,
+        )
     }
 
     /// The stale response, if it may be served now that the load it waited for failed.
     fn fallback(&self, client: &Client, why: Refusal) -> Option<Response<CacheBody<ResBody>>> {
         let failed = why == Refusal::Alone;
-        let held = self.held.as_ref().filter(|held| failed && held.usable_on_error(&self.cache))?;
+        let held = self
+            .held
+            .as_ref()
+            .filter(|held| failed && held.usable_on_error(&self.cache))?;
         let stored = response_of(held)?;
-        let handled = Handled { stored: false, collapsed: true, ..self.handled() };
+        let handled = Handled {
+            stored: false,
+            collapsed: true,
+            ..self.handled()
+        };
+        self.count(Reason::Stale, true);
         Some(client.reuse(&self.cache, held, stored, Some(handled)))
     }
 
     /// Goes alone: served, not stored.
     async fn alone(self, why: Refusal) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let passed = Passed::new(&self.cache, self.forward(), why.as_str(), false);
-        respond::count(&self.cache, self.reason, false, None);
-        let mut response = pin!(Oneshot::new(self.service, self.request));
+        self.count(self.reason, false);
+        let mut request = self.request;
+        Depth::deepen(&mut request);
+        let mut response = pin!(Oneshot::new(self.service, request));
         let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;
         Ok(passed.finish(response))
     }
@@ -240,8 +304,15 @@ where
     // A HEAD that found a stale response refreshes it too.
     *miss.request.method_mut() = Method::GET;
     if let Some(lead) = respond::board_refresh(&miss.cache, &miss.load_key(), &paths) {
-        drop(tokio::spawn(Load::new(lead, miss, paths).run(None)));
+        drop(spawn(Load::new(lead, miss, paths).run(None)));
     }
+}
+
+/// Starts a load as a task of its own, within the span of the request that it is made for.
+fn spawn<F: Future<Output = ()> + Send + 'static>(load: F) -> tokio::task::JoinHandle<()> {
+    #[cfg(feature = "tracing")]
+    let load = tracing::Instrument::in_current_span(load);
+    tokio::spawn(load)
 }
 
 /// The answer to the caller whose request was loaded.
@@ -252,7 +323,12 @@ fn finish<B, E>(
     led: Led<B, E>,
 ) -> Result<Response<CacheBody<B>>, E> {
     match led {
-        Led::Response { parts, body, outcome, scope } => {
+        Led::Response {
+            parts,
+            body,
+            outcome,
+            scope,
+        } => {
             scope.flow();
             if let Err(why) = outcome {
                 handled.stored = false;

@@ -38,7 +38,11 @@ impl CachePolicy {
     /// Error statuses need a lifetime of their own.
     #[must_use]
     pub const fn new() -> Self {
-        Self { word: Word::Store, tags: Vec::new(), public: false }
+        Self {
+            word: Word::Store,
+            tags: Vec::new(),
+            public: false,
+        }
     }
 
     /// Storable for this long: whole seconds, a `Duration`, text such as `"1h30m"`, a built-in
@@ -50,7 +54,10 @@ impl CachePolicy {
     #[must_use]
     #[track_caller]
     pub fn ttl(life: impl Into<Life>) -> Self {
-        Self { word: Word::Life(life.into()), ..Self::new() }
+        Self {
+            word: Word::Life(life.into()),
+            ..Self::new()
+        }
     }
 
     /// The same as [`ttl`](Self::ttl), by the name that [`Life`] goes by.
@@ -67,7 +74,11 @@ impl CachePolicy {
     /// Not to be stored, whatever its headers and the layer say.
     #[must_use]
     pub const fn no_store() -> Self {
-        Self { word: Word::NoStore, tags: Vec::new(), public: false }
+        Self {
+            word: Word::NoStore,
+            tags: Vec::new(),
+            public: false,
+        }
     }
 
     /// Adds tags. At most 128, of 1 to 256 characters each: past that the response is served and not stored.

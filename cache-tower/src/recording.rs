@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use cache_core::respond::{Reservation, Scope};
+use cache_core::respond::{self, Reservation, Scope};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -32,6 +32,8 @@ struct State<B> {
     listening: usize,
     /// The recording task, to be told when nobody listens any more.
     task: Option<Waker>,
+    /// What the response learns while it is made, for responses and loads around its readers.
+    learned: Scope,
 }
 
 /// What was taken of a body, and the room that it takes in the cache.
@@ -49,7 +51,11 @@ const SMALL_CHUNK: usize = 4096;
 
 impl Chunks {
     pub(crate) const fn new(room: Reservation) -> Self {
-        Self { list: Vec::new(), length: 0, room }
+        Self {
+            list: Vec::new(),
+            length: 0,
+            room,
+        }
     }
 
     /// Takes a chunk. Where it is too much it is taken too, to be passed on, and no more should be.
@@ -60,7 +66,11 @@ impl Chunks {
         self.length += chunk.len() as u64;
         let kept = self.room.grow(chunk.len() + CHUNK_OVERHEAD);
         let small = chunk.len() < SMALL_CHUNK;
-        self.list.push(if small { Bytes::copy_from_slice(&chunk) } else { chunk });
+        self.list.push(if small {
+            Bytes::copy_from_slice(&chunk)
+        } else {
+            chunk
+        });
         if self.length > limit as u64 {
             Err(Refusal::TooLarge)
         } else if kept {
@@ -102,7 +112,10 @@ pub(crate) struct Likeness {
 
 impl Likeness {
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
-        Self { status, parts: [CONTENT_TYPE, CONTENT_ENCODING, ETAG].map(|name| headers.get(name).cloned()) }
+        Self {
+            status,
+            parts: [CONTENT_TYPE, CONTENT_ENCODING, ETAG].map(|name| headers.get(name).cloned()),
+        }
     }
 }
 
@@ -111,7 +124,7 @@ pub(crate) type OwnLoad<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Box
 
 impl<B> Recording<B> {
     /// Goes on from what was taken already. `hint`: the size of the whole.
-    pub(crate) fn new(hint: SizeHint, chunks: Chunks) -> Arc<Self> {
+    pub(crate) fn new(hint: SizeHint, chunks: Chunks, learned: Scope) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             chunks,
             hint,
@@ -120,6 +133,7 @@ impl<B> Recording<B> {
             vacant: Vec::new(),
             listening: 0,
             task: None,
+            learned,
         })))
     }
 
@@ -140,7 +154,14 @@ impl<B> Recording<B> {
             state.waiting.len() - 1
         });
         drop(state);
-        Reader { recording: Some(Arc::clone(self)), number, next: 0, delivered: 0, role, tail: Tail::Shared }
+        Reader {
+            recording: Some(Arc::clone(self)),
+            number,
+            next: 0,
+            delivered: 0,
+            role,
+            tail: Tail::Shared,
+        }
     }
 
     /// Adds what has come, also where it is too much: then the recording is to end.
@@ -176,7 +197,11 @@ impl<B> Recording<B> {
     /// Whether anybody listens; if not, the task is woken when somebody comes.
     pub(crate) fn is_heard(&self, task: &Waker) -> bool {
         let mut state = self.state();
-        if !state.task.as_ref().is_some_and(|known| known.will_wake(task)) {
+        if !state
+            .task
+            .as_ref()
+            .is_some_and(|known| known.will_wake(task))
+        {
             state.task = Some(task.clone());
         }
         state.listening > 0
@@ -201,7 +226,11 @@ pub(crate) enum Role<B> {
     /// The caller whose request is being answered: gets the rest, and the error.
     First(Scope),
     /// A joiner, with the load that it falls back to.
-    Joined { load: OwnLoad<B>, likeness: Likeness, scope: Scope },
+    Joined {
+        load: OwnLoad<B>,
+        likeness: Likeness,
+        scope: Scope,
+    },
 }
 
 /// One reader of a recording: the body of a response.
@@ -230,7 +259,9 @@ struct Differs;
 
 impl fmt::Display for Differs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a response shared by several requests broke off, and loading it again gave another")
+        f.write_str(
+            "a response shared by several requests broke off, and loading it again gave another",
+        )
     }
 }
 
@@ -248,6 +279,7 @@ where
                 Tail::Shared => match ready!(self.poll_shared(cx)) {
                     Shared::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
                     Shared::Over => {
+                        self.tell_around();
                         self.done();
                         return Poll::Ready(None);
                     }
@@ -259,11 +291,18 @@ where
                     Shared::Broken => self.tail = Tail::Loading,
                 },
                 Tail::Loading => {
-                    let Role::Joined { load, likeness, scope } = &mut self.role else {
+                    let Role::Joined {
+                        load,
+                        likeness,
+                        scope,
+                    } = &mut self.role
+                    else {
                         return self.failed(Box::new(Differs));
                     };
                     match ready!(scope.run(|| load.as_mut().poll(cx))) {
-                        Ok(response) if Likeness::of(response.status(), response.headers()) == *likeness => {
+                        Ok(response)
+                            if Likeness::of(response.status(), response.headers()) == *likeness =>
+                        {
                             self.tail = Tail::Comparing(Box::pin(response.into_body()), 0);
                         }
                         Ok(_) => return self.failed(Box::new(Differs)),
@@ -272,7 +311,8 @@ where
                 }
                 Tail::Comparing(_, compared) if *compared == self.delivered => {
                     self.leave();
-                    if let Tail::Comparing(body, _) = std::mem::replace(&mut self.tail, Tail::Done) {
+                    if let Tail::Comparing(body, _) = std::mem::replace(&mut self.tail, Tail::Done)
+                    {
                         self.tail = Tail::Own(body);
                     }
                 }
@@ -315,7 +355,7 @@ where
         }
     }
 
-    fn poll_shared(&mut self, cx: &mut Context<'_>) -> Poll<Shared<B>> {
+    fn poll_shared(&mut self, cx: &Context<'_>) -> Poll<Shared<B>> {
         let Some(recording) = &self.recording else {
             return Poll::Ready(Shared::Over);
         };
@@ -330,7 +370,10 @@ where
         let outcome = match &mut state.end {
             End::Running => {
                 let waiting = &mut state.waiting[self.number];
-                if !waiting.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                if !waiting
+                    .as_ref()
+                    .is_some_and(|known| known.will_wake(cx.waker()))
+                {
                     *waiting = Some(cx.waker().clone());
                 }
                 return Poll::Pending;
@@ -382,6 +425,15 @@ where
         }
     }
 
+    /// Lets what was learned while the body was made flow to who reads it. At the end, and not only
+    /// with the head: the body may have called cached functions too.
+    fn tell_around(&self) {
+        if let Some(recording) = self.recording.as_ref().filter(|_| respond::in_record()) {
+            let learned = recording.state().learned.clone();
+            learned.flow();
+        }
+    }
+
     fn failed(&mut self, error: BoxError) -> Polled {
         self.done();
         Poll::Ready(Some(Err(error)))
@@ -416,7 +468,11 @@ impl<B> Reader<B> {
             End::HandedOver(rest) if matches!(self.role, Role::First(_)) => rest.take(),
             _ => None,
         };
-        let task = if state.listening == 0 { state.task.take() } else { None };
+        let task = if state.listening == 0 {
+            state.task.take()
+        } else {
+            None
+        };
         drop(state);
         drop(rest);
         if let Some(task) = task {
@@ -469,7 +525,9 @@ impl<B> fmt::Debug for Recording<B> {
 
 impl<B> fmt::Debug for Reader<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("delivered", &self.delivered).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("delivered", &self.delivered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -479,7 +537,11 @@ mod tests {
 
     #[test]
     fn prefixes_are_compared_across_chunks() {
-        let chunks = [Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"defg")];
+        let chunks = [
+            Bytes::from_static(b"abc"),
+            Bytes::new(),
+            Bytes::from_static(b"defg"),
+        ];
         for (start, bytes, expected) in [
             (0, &b"abcdefg"[..], true),
             (0, b"", true),
@@ -489,7 +551,11 @@ mod tests {
             (3, b"defgh", false),
             (9, b"x", false),
         ] {
-            assert_eq!(begins_so(&chunks, start, bytes), expected, "{start} {bytes:?}");
+            assert_eq!(
+                begins_so(&chunks, start, bytes),
+                expected,
+                "{start} {bytes:?}"
+            );
         }
     }
 }

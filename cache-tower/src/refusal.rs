@@ -138,7 +138,17 @@ impl Refusal {
         match self {
             // Errors pass, so callers should soon queue again.
             Self::Status => Some(Duration::from_secs(1)),
-            Self::BodyFailed | Self::NoRoom | Self::Raced | Self::Alone | Self::Engine(_) => None,
+            Self::BodyFailed
+            | Self::NoRoom
+            | Self::Raced
+            | Self::Alone
+            | Self::Engine(
+                NotStorable::Error
+                | NotStorable::Panicked
+                | NotStorable::Cancelled
+                | NotStorable::InnerFailed
+                | NotStorable::MarksDropped,
+            ) => None,
             _ => Some(Duration::from_secs(10)),
         }
     }
@@ -161,7 +171,10 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for refusal in Refusal::OWN {
             let token = refusal.as_str();
-            assert!(token.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{token}");
+            assert!(
+                token.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+                "{token}"
+            );
             assert!(seen.insert(token), "{token} twice");
         }
     }

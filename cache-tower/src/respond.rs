@@ -1,6 +1,5 @@
 //! Making the responses that clients see: reused, passed on, or answered with 304.
 
-use bytes::Bytes;
 use cache_core::respond::{self, Held, Scope};
 use cache_core::{Cache, Life};
 use http::header::{CACHE_CONTROL, CACHE_STATUS, IF_MODIFIED_SINCE, IF_NONE_MATCH};
@@ -32,12 +31,30 @@ impl Client {
                 conditions.append(name.clone(), value.clone());
             }
         }
-        Self { head: request.method() == Method::HEAD, conditions, nested }
+        Self {
+            head: request.method() == Method::HEAD,
+            conditions,
+            nested,
+        }
     }
 
     /// A response from what is stored. `handled` where it was not simply a hit.
-    pub(crate) fn reuse<B>(&self, cache: &Cache, held: &Held<Kept>, stored: &Stored, handled: Option<Handled>) -> Response<CacheBody<B>> {
-        reuse(cache, held, stored, &self.conditions, self.head, self.nested, handled)
+    pub(crate) fn reuse<B>(
+        &self,
+        cache: &Cache,
+        held: &Held<Kept>,
+        stored: &Stored,
+        handled: Option<Handled>,
+    ) -> Response<CacheBody<B>> {
+        reuse(
+            cache,
+            held,
+            stored,
+            &self.conditions,
+            self.head,
+            self.nested,
+            handled,
+        )
     }
 
     /// Whether the response's validators are those that the client named.
@@ -46,15 +63,21 @@ impl Client {
     }
 
     /// The response to the request that made it, or to one that shares it.
-    pub(crate) fn first<B>(&self, cache: &Cache, mut parts: Parts, body: CacheBody<B>, handled: Handled) -> Response<CacheBody<B>> {
+    pub(crate) fn first<B>(
+        &self,
+        cache: &Cache,
+        mut parts: Parts,
+        body: CacheBody<B>,
+        handled: Handled,
+    ) -> Response<CacheBody<B>> {
         handled.append(cache.namespace(), &mut parts.headers);
-        if self.nested && handled.stored {
+        if self.nested && (handled.stored || handled.collapsed) {
             parts.extensions.insert(StoredInside(cache.clone()));
         }
         if self.is_current(parts.status, &parts.headers) {
             conditional::strip_for_304(&mut parts.headers);
             parts.status = StatusCode::NOT_MODIFIED;
-            return Response::from_parts(parts, CacheBody::default());
+            return Response::from_parts(parts, CacheBody::none());
         }
         Response::from_parts(parts, body)
     }
@@ -78,19 +101,20 @@ pub(crate) fn reuse<B>(
         handled.append(cache.namespace(), &mut headers);
     }
     let mut status = stored.status;
-    let mut body = stored.body.clone();
+    let mut body = None;
     if conditional::is_current(request, status, &headers) {
         conditional::strip_for_304(&mut headers);
         status = StatusCode::NOT_MODIFIED;
-        body = Bytes::new();
-    } else if head {
-        body = Bytes::new();
+    } else if !head {
+        body = Some(stored.body.clone());
     }
-    let mut response = Response::new(CacheBody::whole(body));
+    let mut response = Response::new(body.map_or_else(CacheBody::none, CacheBody::whole));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     if nested {
-        response.extensions_mut().insert(StoredInside(cache.clone()));
+        response
+            .extensions_mut()
+            .insert(StoredInside(cache.clone()));
     }
     held.flow(cache);
     response
@@ -107,13 +131,23 @@ pub(crate) struct Passed {
 
 impl Passed {
     pub(crate) fn new(cache: &Cache, forward: Forward, detail: &'static str, bypass: bool) -> Self {
-        let scope = if !bypass && is_recorded_here(cache) { None } else { Some(Scope::passing(cache, bypass)) };
-        Self { scope, told: Some((cache.clone(), forward, detail)) }
+        let scope = if !bypass && is_recorded_here(cache) {
+            None
+        } else {
+            Some(Scope::passing(cache, bypass))
+        };
+        Self {
+            scope,
+            told: Some((cache.clone(), forward, detail)),
+        }
     }
 
     /// There is no cache.
     pub(crate) const fn without_cache() -> Self {
-        Self { scope: None, told: None }
+        Self {
+            scope: None,
+            told: None,
+        }
     }
 
     /// Runs `act` where the request runs.
@@ -161,7 +195,10 @@ impl Stored {
     /// Puts back what upstream caches said, in place of what a hit says.
     fn restore_status(&self, headers: &mut HeaderMap) {
         headers.remove(CACHE_STATUS);
-        if let Some(upstream) = self.upstream().and_then(|text| HeaderValue::try_from(text).ok()) {
+        if let Some(upstream) = self
+            .upstream()
+            .and_then(|text| HeaderValue::try_from(text).ok())
+        {
             headers.insert(CACHE_STATUS, upstream);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use cache_core::respond::{self, Arrival, Found, Held};
@@ -35,6 +36,24 @@ pub struct CacheService<S> {
 /// How many layers of caching a request is within, so that their keys do not meet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Depth(pub(crate) u8);
+
+impl Depth {
+    /// How deep a request is.
+    pub(crate) fn of<B>(request: &Request<B>) -> u8 {
+        request
+            .extensions()
+            .get::<Self>()
+            .map_or(0, |depth| depth.0)
+    }
+
+    /// Notes that the request goes through one layer more.
+    pub(crate) fn deepen<B>(request: &mut Request<B>) {
+        let depth = Self::of(request);
+        request
+            .extensions_mut()
+            .insert(Self(depth.saturating_add(1)));
+    }
+}
 
 impl<S> CacheService<S> {
     pub(crate) const fn new(inner: S, config: Arc<Config>) -> Self {
@@ -74,7 +93,8 @@ impl Config {
                 return Err(Refusal::Range);
             }
             let length = headers.get(CONTENT_LENGTH);
-            if length.is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING) {
+            if length.is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING)
+            {
                 return Err(Refusal::RequestBody);
             }
             if self.life.is_some() && self.cookies.is_none() && headers.contains_key(COOKIE) {
@@ -83,7 +103,12 @@ impl Config {
             authorized = headers.contains_key(AUTHORIZATION);
         }
         let uri = client_uri(request.uri(), request.extensions());
-        let realm = Realm { layer: &self.name, depth, authorized, cookies: self.cookies.as_ref() };
+        let realm = Realm {
+            layer: &self.name,
+            depth,
+            authorized,
+            cookies: self.cookies.as_ref(),
+        };
         request_key(uri, headers, realm)
     }
 }
@@ -102,13 +127,32 @@ pub(crate) fn look(cache: &Cache, key: &KeyBuf, headers: &HeaderMap) -> Result<L
     let names = match &found {
         Found::Fresh(held, _) | Found::Stale(held) => match &**held {
             Kept::Variants(names) => names,
-            Kept::Response(_) => return Ok(Look { found, arrival, selected: None }),
+            Kept::Response(_) => {
+                return Ok(Look {
+                    found,
+                    arrival,
+                    selected: None,
+                });
+            }
         },
-        Found::Unstorable(_) | Found::Miss(..) => return Ok(Look { found, arrival, selected: None }),
+        Found::Unstorable(_) | Found::Miss(..) => {
+            return Ok(Look {
+                found,
+                arrival,
+                selected: None,
+            });
+        }
     };
-    let variant = Variant { key: names.select(key, headers)?, names: names.clone() };
+    let variant = Variant {
+        key: names.select(key, headers)?,
+        names: names.clone(),
+    };
     let (arrival, found) = respond::find::<Kept>(cache, variant.key.as_slice());
-    Ok(Look { found, arrival, selected: Some(variant) })
+    Ok(Look {
+        found,
+        arrival,
+        selected: Some(variant),
+    })
 }
 
 /// The response of an entry, where it is one.
@@ -152,7 +196,7 @@ where
                 }
             },
         };
-        let depth = request.extensions().get::<Depth>().map_or(0, |depth| depth.0);
+        let depth = Depth::of(&request);
         let look = self
             .config
             .admit(&request, depth)
@@ -165,10 +209,24 @@ where
         let reason = match &look.found {
             Found::Fresh(held, _) | Found::Stale(held) => match response_of(held) {
                 Some(stored) => {
-                    let response = reuse(cache, held, stored, request.headers(), head, depth > 0, None);
-                    let reason = if held.is_stale() { Reason::Stale } else { Reason::Hit };
+                    let response = reuse(
+                        cache,
+                        held,
+                        stored,
+                        request.headers(),
+                        head,
+                        depth > 0,
+                        None,
+                    );
+                    let reason = if held.is_stale() {
+                        Reason::Stale
+                    } else {
+                        Reason::Hit
+                    };
                     respond::count(cache, reason, false, None);
-                    if !matches!(look.found, Found::Fresh(_, false)) && stored.may_refresh(cache.clock().now()) {
+                    if !matches!(look.found, Found::Fresh(_, false))
+                        && stored.may_refresh(cache.clock().now())
+                    {
                         refresh(self.miss(cache, request, look, key, depth, Reason::Stale));
                     }
                     return ResponseFuture::ready(response);
@@ -216,13 +274,14 @@ impl<S> CacheService<S> {
             },
             depth,
             within: respond::in_record(),
+            began: Instant::now(),
         }
     }
 
     fn pass<ReqBody, ResBody>(
         &self,
         cache: &Cache,
-        request: Request<ReqBody>,
+        mut request: Request<ReqBody>,
         refusal: Refusal,
     ) -> ResponseFuture<S, ReqBody, ResBody>
     where
@@ -230,9 +289,11 @@ impl<S> CacheService<S> {
     {
         let forward = match refusal {
             Refusal::Method => Forward::Method,
-            Refusal::Bypass | Refusal::Range | Refusal::RequestBody | Refusal::Host | Refusal::Cookie => {
-                Forward::Bypass
-            }
+            Refusal::Bypass
+            | Refusal::Range
+            | Refusal::RequestBody
+            | Refusal::Host
+            | Refusal::Cookie => Forward::Bypass,
             _ => Forward::Miss,
         };
         let reason = match forward {
@@ -240,6 +301,7 @@ impl<S> CacheService<S> {
             _ => Reason::Bypass,
         };
         respond::count(cache, reason, false, None);
+        Depth::deepen(&mut request);
         let passed = Passed::new(cache, forward, refusal.as_str(), refusal == Refusal::Bypass);
         ResponseFuture::passing(self.inner.clone(), request, passed)
     }

@@ -40,7 +40,13 @@ pub(crate) struct Handled {
 
 impl Handled {
     pub(crate) const fn passed(forward: Forward, detail: &'static str) -> Self {
-        Self { forward, answered: None, stored: false, collapsed: false, detail }
+        Self {
+            forward,
+            answered: None,
+            stored: false,
+            collapsed: false,
+            detail,
+        }
     }
 
     /// The value of the field.
@@ -88,7 +94,9 @@ fn visible(text: String) -> HeaderValue {
 /// The cache's name as a structured field's token, or as its string where it is none.
 fn identifier(namespace: &str) -> String {
     let is_token = namespace.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*')
-        && namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b));
+        && namespace
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b));
     let mut text = String::with_capacity(namespace.len() + 48);
     if is_token {
         text.push_str(namespace);
@@ -108,8 +116,16 @@ fn identifier(namespace: &str) -> String {
 
 /// What upstream caches said, as one line; the field is a list.
 pub(crate) fn upstream(headers: &HeaderMap) -> Option<Box<str>> {
-    let lines: Vec<&str> = headers.get_all(CACHE_STATUS).iter().filter_map(|line| line.to_str().ok()).collect();
-    if lines.is_empty() { None } else { Some(lines.join(", ").into()) }
+    let lines: Vec<&str> = headers
+        .get_all(CACHE_STATUS)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    if lines.is_empty() {
+        None
+    } else {
+        Some(lines.join(", ").into())
+    }
 }
 
 #[cfg(test)]
@@ -119,10 +135,25 @@ mod tests {
     #[test]
     fn values() {
         assert_eq!(hit(None, "revalidate", 42), "revalidate; hit; ttl=42");
-        assert_eq!(hit(Some("up; hit"), "revalidate", -1), "up; hit, revalidate; hit; ttl=-1; detail=stale");
-        let miss = Handled { stored: true, ..Handled::passed(Forward::Miss, "never-stored") };
-        assert_eq!(miss.value("revalidate"), "revalidate; fwd=miss; stored; detail=never-stored");
-        let failed = Handled { answered: Some(StatusCode::BAD_GATEWAY), ..Handled::passed(Forward::Stale, "expired") };
-        assert_eq!(failed.value("a b\"\u{e9}\r\n"), "\"a b\\\"???\"; fwd=stale; fwd-status=502; detail=expired");
+        assert_eq!(
+            hit(Some("up; hit"), "revalidate", -1),
+            "up; hit, revalidate; hit; ttl=-1; detail=stale"
+        );
+        let miss = Handled {
+            stored: true,
+            ..Handled::passed(Forward::Miss, "never-stored")
+        };
+        assert_eq!(
+            miss.value("revalidate"),
+            "revalidate; fwd=miss; stored; detail=never-stored"
+        );
+        let failed = Handled {
+            answered: Some(StatusCode::BAD_GATEWAY),
+            ..Handled::passed(Forward::Stale, "expired")
+        };
+        assert_eq!(
+            failed.value("a b\"\u{e9}\r\n"),
+            "\"a b\\\"???\"; fwd=stale; fwd-status=502; detail=expired"
+        );
     }
 }

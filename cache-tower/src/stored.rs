@@ -17,6 +17,10 @@ use crate::vary::VaryNames;
 
 /// What is kept under a key.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly always the large one, and a hit need not follow a pointer"
+)]
 pub(crate) enum Kept {
     Response(Stored),
     /// The response depends on these request headers: it is under a second-level key.
@@ -51,7 +55,9 @@ pub(crate) struct Variant {
 impl Variant {
     /// Whether a request of this first-level key and with these headers selects it.
     pub(crate) fn is_selected_by(&self, key: &KeyBuf, request: &HeaderMap) -> bool {
-        self.names.select(key, request).is_ok_and(|mine| mine.as_slice() == self.key.as_slice())
+        self.names
+            .select(key, request)
+            .is_ok_and(|mine| mine.as_slice() == self.key.as_slice())
     }
 }
 
@@ -91,7 +97,11 @@ impl Stored {
         // The places of what changes each second are taken now, and count in the weight.
         kept.insert(AGE, HeaderValue::from_static("0"));
         kept.insert(CACHE_STATUS, HeaderValue::from_static("hit"));
-        let head = Head { age: NO_SECOND, ttl: 0, headers: kept };
+        let head = Head {
+            age: NO_SECOND,
+            ttl: 0,
+            headers: kept,
+        };
         Self {
             status,
             body,
@@ -105,7 +115,13 @@ impl Stored {
     }
 
     /// The headers of a reuse at `now`: `Age` and `Cache-Status` are of this second.
-    pub(crate) fn headers(&self, namespace: &str, now: Timestamp, fresh_until: Timestamp, stale: bool) -> HeaderMap {
+    pub(crate) fn headers(
+        &self,
+        namespace: &str,
+        now: Timestamp,
+        fresh_until: Timestamp,
+        stale: bool,
+    ) -> HeaderMap {
         let age = (self.initial_age + now.since(self.began)).as_secs();
         let left = fresh_until.since(now).as_secs();
         let ttl = if stale {
@@ -131,7 +147,9 @@ impl Stored {
 
     /// Whether a request of this first-level key and with these headers selects it.
     pub(crate) fn is_selected_by(&self, key: &KeyBuf, request: &HeaderMap) -> bool {
-        self.variant.as_ref().is_none_or(|variant| variant.is_selected_by(key, request))
+        self.variant
+            .as_ref()
+            .is_none_or(|variant| variant.is_selected_by(key, request))
     }
 
     /// What caches nearer to the origin said of it.
@@ -146,7 +164,10 @@ impl Stored {
 
     /// Whether a refresh may be tried.
     pub(crate) fn may_refresh(&self, now: Timestamp) -> bool {
-        self.retry_at.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|at| now >= at)
+        self.retry_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none_or(|at| now >= at)
     }
 
     /// Its bytes in memory.
@@ -155,12 +176,18 @@ impl Stored {
         let headers = &head.headers;
         // A bucket holds a name, a value, a hash and a link; an index takes four bytes.
         let bucket = size_of::<HeaderName>() + size_of::<HeaderValue>() + 24;
-        let texts: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let texts: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
         size_of::<Self>()
             + headers.capacity() * (bucket + 8)
             + texts
             + self.upstream.as_deref().map_or(0, str::len)
-            + self.variant.as_ref().map_or(0, |variant| variant.names.weight() + variant.key.len())
+            + self
+                .variant
+                .as_ref()
+                .map_or(0, |variant| variant.names.weight() + variant.key.len())
             + self.body.len()
     }
 }
@@ -176,10 +203,22 @@ pub(crate) fn clean(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION] {
+    for name in [
+        CONNECTION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+    ] {
         headers.remove(name);
     }
-    for name in ["keep-alive", "proxy-connection", "proxy-authentication-info"] {
+    for name in [
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authentication-info",
+    ] {
         headers.remove(name);
     }
 }
@@ -196,7 +235,13 @@ mod tests {
         let fresh_until = began.plus(Duration::from_secs(10));
         let mut headers = HeaderMap::new();
         headers.append(CACHE_STATUS, HeaderValue::from_static("up; fwd=miss"));
-        let stored = Stored::new(StatusCode::OK, &headers, Bytes::from_static(b"abc"), (began, Duration::from_secs(5)), None);
+        let stored = Stored::new(
+            StatusCode::OK,
+            &headers,
+            Bytes::from_static(b"abc"),
+            (began, Duration::from_secs(5)),
+            None,
+        );
         let head = |stale| stored.headers("r", clock.now(), fresh_until, stale);
         assert_eq!(head(false)[AGE], "5");
         assert_eq!(head(false)[CONTENT_LENGTH], "3");
@@ -205,7 +250,10 @@ mod tests {
         assert_eq!(head(false)[AGE], "7");
         assert_eq!(head(false)[CACHE_STATUS], "up; fwd=miss, r; hit; ttl=7");
         clock.advance(Duration::from_secs(10));
-        assert_eq!(head(true)[CACHE_STATUS], "up; fwd=miss, r; hit; ttl=-3; detail=stale");
+        assert_eq!(
+            head(true)[CACHE_STATUS],
+            "up; fwd=miss, r; hit; ttl=-3; detail=stale"
+        );
     }
 
     #[test]

@@ -21,16 +21,26 @@ impl Template {
         let mut chars = text.char_indices().peekable();
         while let Some((at, char)) = chars.next() {
             match char {
-                '{' | '}' if chars.next_if(|&(_, next)| next == char).is_some() => literal.push(char),
-                '}' => return Err(format!("the tag {text:?} has a `}}` that opens nowhere: write `}}}}` for a brace")),
+                '{' | '}' if chars.next_if(|&(_, next)| next == char).is_some() => {
+                    literal.push(char)
+                }
+                '}' => {
+                    return Err(format!(
+                        "the tag {text:?} has a `}}` that opens nowhere: write `}}}}` for a brace"
+                    ));
+                }
                 '{' => {
                     let rest = &text[at + 1..];
                     let Some(end) = rest.find('}') else {
-                        return Err(format!("the tag {text:?} has a `{{` that is never closed: write `{{{{` for a brace"));
+                        return Err(format!(
+                            "the tag {text:?} has a `{{` that is never closed: write `{{{{` for a brace"
+                        ));
                     };
                     let name = &rest[..end];
                     if name.is_empty() || name.contains(|c: char| c == '{' || c.is_whitespace()) {
-                        return Err(format!("the tag {text:?} has a placeholder {name:?} that names no path parameter"));
+                        return Err(format!(
+                            "the tag {text:?} has a placeholder {name:?} that names no path parameter"
+                        ));
                     }
                     if !literal.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut literal)));
@@ -44,10 +54,13 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        let fixed: usize = parts.iter().map(|part| match part {
-            Part::Text(text) => text.chars().count(),
-            Part::Parameter(_) => 0,
-        }).sum();
+        let fixed: usize = parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.chars().count(),
+                Part::Parameter(_) => 0,
+            })
+            .sum();
         if parts.is_empty() || fixed > MAX_TAG_CHARS {
             return Err(format!(
                 "the tag {:?} has {fixed} characters; a tag has 1 to {MAX_TAG_CHARS}",

@@ -1,8 +1,8 @@
 //! `Vary`: which request headers select a response, and their normalised values as a second-level key
 //! (RFC 9111, section 4.1).
 
-use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
 use http::HeaderMap;
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
 use smallvec::SmallVec;
 
 use crate::key::KeyBuf;
@@ -41,7 +41,10 @@ impl VaryNames {
     }
 
     fn add(&mut self, name: HeaderName) -> Result<(), Refusal> {
-        if let Err(at) = self.0.binary_search_by(|known| known.as_str().cmp(name.as_str())) {
+        if let Err(at) = self
+            .0
+            .binary_search_by(|known| known.as_str().cmp(name.as_str()))
+        {
             if self.0.len() == MAX_NAMES {
                 return Err(Refusal::VaryLimit);
             }
@@ -66,7 +69,12 @@ impl VaryNames {
 
     /// Its bytes on the heap, about.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.0.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum::<usize>()
+        size_of::<Self>()
+            + self
+                .0
+                .iter()
+                .map(|name| size_of::<HeaderName>() + name.as_str().len())
+                .sum::<usize>()
     }
 
     /// The key of the variant that `request` selects.
@@ -107,8 +115,11 @@ fn write_value(key: &mut KeyBuf, name: &HeaderName, request: &HeaderMap) {
     // Lists of lower-case words with weights; whitespace and case have no meaning in them.
     joined.retain(|byte| !matches!(byte, b' ' | b'\t'));
     joined.make_ascii_lowercase();
-    let mut members: SmallVec<[&[u8]; 8]> =
-        joined.split(|&b| b == b',').filter(|m| !m.is_empty()).map(without_full_weight).collect();
+    let mut members: SmallVec<[&[u8]; 8]> = joined
+        .split(|&b| b == b',')
+        .filter(|m| !m.is_empty())
+        .map(without_full_weight)
+        .collect();
     if *name == ACCEPT_ENCODING {
         // Their order has no meaning either (RFC 9110, section 12.5.3); that of languages may.
         members.sort_unstable();
@@ -159,11 +170,27 @@ mod tests {
     #[test]
     fn what_means_the_same_selects_the_same() {
         for (vary, one, other) in [
-            ("accept-encoding", vec![("accept-encoding", "gzip, br")], vec![("accept-encoding", "BR;q=1.0,gzip")]),
-            ("accept-encoding", vec![("accept-encoding", "gzip, br")], vec![("accept-encoding", "br"), ("accept-encoding", "gzip")]),
-            ("accept-language", vec![("accept-language", "de, en;q=0.5")], vec![("accept-language", "DE,en; q=0.5")]),
+            (
+                "accept-encoding",
+                vec![("accept-encoding", "gzip, br")],
+                vec![("accept-encoding", "BR;q=1.0,gzip")],
+            ),
+            (
+                "accept-encoding",
+                vec![("accept-encoding", "gzip, br")],
+                vec![("accept-encoding", "br"), ("accept-encoding", "gzip")],
+            ),
+            (
+                "accept-language",
+                vec![("accept-language", "de, en;q=0.5")],
+                vec![("accept-language", "DE,en; q=0.5")],
+            ),
             ("x-a", vec![("x-a", "1")], vec![("x-a", "1"), ("x-b", "2")]),
-            ("x-a", vec![("x-a", "1, 2")], vec![("x-a", "1"), ("x-a", "2")]),
+            (
+                "x-a",
+                vec![("x-a", "1, 2")],
+                vec![("x-a", "1"), ("x-a", "2")],
+            ),
         ] {
             assert_eq!(key(vary, &one), key(vary, &other), "{one:?} {other:?}");
         }
@@ -172,12 +199,24 @@ mod tests {
     #[test]
     fn what_differs_selects_another() {
         for (vary, one, other) in [
-            ("accept-encoding", vec![("accept-encoding", "gzip")], vec![("accept-encoding", "gzip;q=0")]),
-            ("accept-language", vec![("accept-language", "de,en")], vec![("accept-language", "en,de")]),
+            (
+                "accept-encoding",
+                vec![("accept-encoding", "gzip")],
+                vec![("accept-encoding", "gzip;q=0")],
+            ),
+            (
+                "accept-language",
+                vec![("accept-language", "de,en")],
+                vec![("accept-language", "en,de")],
+            ),
             ("x-a", vec![("x-a", "")], vec![]),
             ("x-a", vec![("x-a", "A")], vec![("x-a", "a")]),
             ("x-a, x-b", vec![("x-a", "1")], vec![("x-b", "1")]),
-            ("accept-language", vec![("accept-language", "\"a, b\"")], vec![("accept-language", "\"a,b\"")]),
+            (
+                "accept-language",
+                vec![("accept-language", "\"a, b\"")],
+                vec![("accept-language", "\"a,b\"")],
+            ),
         ] {
             assert_ne!(key(vary, &one), key(vary, &other), "{one:?} {other:?}");
         }
@@ -188,6 +227,9 @@ mod tests {
         let names = VaryNames::of(&headers(&[("vary", "x-a")])).unwrap();
         let long = "x".repeat(MAX_BYTES + 1);
         let request = headers(&[("x-a", &long)]);
-        assert_eq!(names.select(&KeyBuf::default(), &request).err(), Some(Refusal::VaryLimit));
+        assert_eq!(
+            names.select(&KeyBuf::default(), &request).err(),
+            Some(Refusal::VaryLimit)
+        );
     }
 }

@@ -50,7 +50,10 @@ impl CacheControl {
 
     fn read_line(&mut self, mut line: &[u8]) {
         while !line.is_empty() {
-            let name_end = line.iter().position(|b| matches!(b, b'=' | b',')).unwrap_or(line.len());
+            let name_end = line
+                .iter()
+                .position(|b| matches!(b, b'=' | b','))
+                .unwrap_or(line.len());
             let (raw_name, rest) = line.split_at(name_end);
             let name = raw_name.trim_ascii();
             match rest.split_first() {
@@ -80,7 +83,9 @@ impl CacheControl {
         let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
         let seconds = || {
             let value = value.filter(|_| tight)?;
-            let unquoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\""));
+            let unquoted = value
+                .strip_prefix(b"\"")
+                .and_then(|v| v.strip_suffix(b"\""));
             delta_seconds(unquoted.unwrap_or(value))
         };
         let least = |known: Option<u32>, new: u32| Some(known.map_or(new, |known| known.min(new)));
@@ -101,7 +106,8 @@ impl CacheControl {
         } else if is("s-maxage") {
             self.s_maxage = least(self.s_maxage, seconds().unwrap_or(0));
         } else if is("stale-while-revalidate") {
-            self.stale_while_revalidate = least(self.stale_while_revalidate, seconds().unwrap_or(0));
+            self.stale_while_revalidate =
+                least(self.stale_while_revalidate, seconds().unwrap_or(0));
         } else if is("stale-if-error") {
             self.stale_if_error = least(self.stale_if_error, seconds().unwrap_or(0));
         }
@@ -191,7 +197,10 @@ mod tests {
         assert!(of(&["foo", "bar, No-Store"]).no_store);
         assert!(of(&["private=\"x-user\""]).private);
         assert!(of(&["no-cache=\"set-cookie, etag\", max-age=5"]).no_cache);
-        assert_eq!(of(&["no-cache=\"set-cookie, etag\", max-age=5"]).max_age, Some(5));
+        assert_eq!(
+            of(&["no-cache=\"set-cookie, etag\", max-age=5"]).max_age,
+            Some(5)
+        );
         assert!(!of(&["foo=\"no-store\""]).no_store);
         assert!(of(&["no-store=1"]).no_store);
         assert!(!of(&["public=x"]).public);

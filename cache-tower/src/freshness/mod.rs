@@ -16,7 +16,11 @@ pub(crate) use storable::{Judged, Rules, judge};
 
 /// The freshness lifetime that a response states (RFC 9111, section 4.2.1): `s-maxage`, else
 /// `max-age`, else `Expires` less `Date`. Invalid dates are in the past. `None`: it states nothing.
-pub(crate) fn explicit_lifetime(control: &CacheControl, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
+pub(crate) fn explicit_lifetime(
+    control: &CacheControl,
+    headers: &HeaderMap,
+    received: SystemTime,
+) -> Option<Duration> {
     if let Some(seconds) = control.s_maxage.or(control.max_age) {
         return Some(Duration::from_secs(seconds.into()));
     }
@@ -25,9 +29,16 @@ pub(crate) fn explicit_lifetime(control: &CacheControl, headers: &HeaderMap, rec
     if lines.any(|line| line != first) {
         return Some(Duration::ZERO);
     }
-    let expires = first.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
+    let expires = first
+        .to_str()
+        .ok()
+        .and_then(|text| httpdate::parse_http_date(text).ok());
     let date = date(headers, DATE).unwrap_or(received);
-    Some(expires.and_then(|at| at.duration_since(date).ok()).unwrap_or_default())
+    Some(
+        expires
+            .and_then(|at| at.duration_since(date).ok())
+            .unwrap_or_default(),
+    )
 }
 
 /// The age that a response had when its request was sent, as far as can be known
@@ -78,15 +89,37 @@ mod tests {
             (vec![("cache-control", "public")], None),
             (vec![("cache-control", "max-age=60")], Some(60)),
             (vec![("cache-control", "max-age=60, s-maxage=5")], Some(5)),
-            (vec![("cache-control", "max-age=60"), ("expires", "0")], Some(60)),
-            (vec![date, ("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], Some(60)),
+            (
+                vec![("cache-control", "max-age=60"), ("expires", "0")],
+                Some(60),
+            ),
+            (
+                vec![date, ("expires", "Sun, 06 Nov 1994 08:50:37 GMT")],
+                Some(60),
+            ),
             (vec![("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], Some(60)),
-            (vec![date, ("expires", "Sunday, 06-Nov-94 08:50:37 GMT")], Some(60)),
-            (vec![date, ("expires", "Sun Nov  6 08:50:37 1994")], Some(60)),
-            (vec![date, ("expires", "Sun, 06 Nov 1994 08:49:36 GMT")], Some(0)),
+            (
+                vec![date, ("expires", "Sunday, 06-Nov-94 08:50:37 GMT")],
+                Some(60),
+            ),
+            (
+                vec![date, ("expires", "Sun Nov  6 08:50:37 1994")],
+                Some(60),
+            ),
+            (
+                vec![date, ("expires", "Sun, 06 Nov 1994 08:49:36 GMT")],
+                Some(0),
+            ),
             (vec![date, ("expires", "0")], Some(0)),
             (vec![date, ("expires", "tomorrow")], Some(0)),
-            (vec![date, ("expires", "Sun, 06 Nov 1994 08:50:37 GMT"), ("expires", "0")], Some(0)),
+            (
+                vec![
+                    date,
+                    ("expires", "Sun, 06 Nov 1994 08:50:37 GMT"),
+                    ("expires", "0"),
+                ],
+                Some(0),
+            ),
         ] {
             let headers = headers(&lines);
             let found = explicit_lifetime(&CacheControl::of(&headers), &headers, now());
@@ -112,7 +145,11 @@ mod tests {
             (vec![future, ("age", "3")], 0, 3),
         ] {
             let found = initial_age(&headers(&lines), now(), Duration::from_secs(took));
-            assert_eq!(found, Duration::from_secs(expected), "{lines:?} after {took} s");
+            assert_eq!(
+                found,
+                Duration::from_secs(expected),
+                "{lines:?} after {took} s"
+            );
         }
     }
 }

@@ -51,7 +51,11 @@ pub(crate) struct Judged {
 }
 
 /// Judges a response to a GET.
-pub(crate) fn judge(status: StatusCode, headers: &HeaderMap, rules: &Rules<'_>) -> Result<Judged, Refusal> {
+pub(crate) fn judge(
+    status: StatusCode,
+    headers: &HeaderMap,
+    rules: &Rules<'_>,
+) -> Result<Judged, Refusal> {
     let control = CacheControl::of(headers);
     let stated = explicit_lifetime(&control, headers, rules.received);
     let age = initial_age(headers, rules.received, rules.took);
@@ -114,7 +118,9 @@ pub(crate) fn judge(status: StatusCode, headers: &HeaderMap, rules: &Rules<'_>) 
     }
     let strict = control.forbids_stale() && policy.is_none();
     let life = life.map(|life| match strict {
-        true => life.stale_while_revalidate(Duration::ZERO).stale_if_error(Duration::ZERO),
+        true => life
+            .stale_while_revalidate(Duration::ZERO)
+            .stale_if_error(Duration::ZERO),
         false => life,
     });
     // What the handler said to this cache while it ran stands above all that is said from outside.
@@ -135,7 +141,11 @@ fn stored_unasked(status: StatusCode) -> bool {
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let kind = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
+        let kind = value
+            .as_bytes()
+            .split(|&b| b == b';')
+            .next()
+            .unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })
 }
@@ -172,21 +182,53 @@ mod tests {
 
     #[test]
     fn by_headers_alone() {
-        use Refusal::{Authorization, Expired, NoCache, NoStore, NotDeclared, Private, SetCookie, Status};
+        use Refusal::{
+            Authorization, Expired, NoCache, NoStore, NotDeclared, Private, SetCookie, Status,
+        };
         for (status, text, authorized, expected) in [
             (200, "", false, Err(NotDeclared)),
             (200, "cache-control: public", false, Err(NotDeclared)),
             (200, "cache-control: max-age=60", false, Ok(60)),
             (200, "cache-control: max-age=60|age: 20", false, Ok(40)),
-            (200, "cache-control: max-age=60|age: 60", false, Err(Expired)),
+            (
+                200,
+                "cache-control: max-age=60|age: 60",
+                false,
+                Err(Expired),
+            ),
             (200, "cache-control: max-age=0", false, Err(Expired)),
-            (200, "cache-control: max-age=60, no-store", false, Err(NoStore)),
-            (200, "cache-control: max-age=60|cache-control: private", false, Err(Private)),
-            (200, "cache-control: max-age=60, no-cache", false, Err(NoCache)),
-            (200, "cache-control: max-age=60|set-cookie: a=b", false, Err(SetCookie)),
+            (
+                200,
+                "cache-control: max-age=60, no-store",
+                false,
+                Err(NoStore),
+            ),
+            (
+                200,
+                "cache-control: max-age=60|cache-control: private",
+                false,
+                Err(Private),
+            ),
+            (
+                200,
+                "cache-control: max-age=60, no-cache",
+                false,
+                Err(NoCache),
+            ),
+            (
+                200,
+                "cache-control: max-age=60|set-cookie: a=b",
+                false,
+                Err(SetCookie),
+            ),
             (200, "cache-control: max-age=60", true, Err(Authorization)),
             (200, "cache-control: max-age=60, public", true, Ok(60)),
-            (200, "cache-control: max-age=60, must-revalidate", true, Ok(60)),
+            (
+                200,
+                "cache-control: max-age=60, must-revalidate",
+                true,
+                Ok(60),
+            ),
             (200, "cache-control: s-maxage=60", true, Ok(60)),
             (200, "expires: Sun, 06 Nov 1994 08:50:37 GMT", false, Ok(60)),
             (404, "cache-control: max-age=60", false, Ok(60)),
@@ -198,7 +240,10 @@ mod tests {
             (404, "", false, Err(NotDeclared)),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let rules = Rules { authorized, ..rules() };
+            let rules = Rules {
+                authorized,
+                ..rules()
+            };
             let found = judge(status, &headers(text), &rules).map(secs);
             assert_eq!(found, expected, "{status} {text}, authorized {authorized}");
         }
@@ -206,14 +251,21 @@ mod tests {
 
     #[test]
     fn by_the_layers_lifetime() {
-        let rules = Rules { layer: Some(Life::from_secs(600)), ..rules() };
+        let rules = Rules {
+            layer: Some(Life::from_secs(600)),
+            ..rules()
+        };
         for (status, text, expected) in [
             (200, "", Ok(600)),
             (200, "cache-control: public", Ok(600)),
             (200, "cache-control: max-age=5", Ok(5)),
             (200, "cache-control: no-cache", Err(Refusal::NoCache)),
             (200, "cache-control: max-age=0", Err(Refusal::Expired)),
-            (200, "content-type: text/event-stream; charset=utf-8", Err(Refusal::EventStream)),
+            (
+                200,
+                "content-type: text/event-stream; charset=utf-8",
+                Err(Refusal::EventStream),
+            ),
             (200, "set-cookie: a=b", Err(Refusal::SetCookie)),
             (204, "", Ok(600)),
             (301, "", Ok(600)),
@@ -237,33 +289,67 @@ mod tests {
             (&ttl, 200, "", None, Ok(300)),
             (&ttl, 200, "cache-control: max-age=5", None, Ok(300)),
             (&ttl, 200, "cache-control: no-cache", None, Ok(300)),
-            (&ttl, 200, "cache-control: private", None, Err(Refusal::Private)),
+            (
+                &ttl,
+                200,
+                "cache-control: private",
+                None,
+                Err(Refusal::Private),
+            ),
             (&ttl, 404, "", None, Ok(300)),
             (&ttl, 200, "age: 100", None, Ok(300)),
             (&ttl, 200, "", Some(7), Ok(7)),
             (&bare, 200, "", None, Ok(0)),
             (&bare, 200, "", Some(7), Ok(7)),
             (&bare, 404, "", None, Err(Refusal::Status)),
-            (&never, 200, "cache-control: max-age=5", None, Err(Refusal::Policy)),
+            (
+                &never,
+                200,
+                "cache-control: max-age=5",
+                None,
+                Err(Refusal::Policy),
+            ),
         ] {
             let said = said.map(Life::from_secs);
-            let rules = Rules { policy: Some(policy), said, ..rules() };
+            let rules = Rules {
+                policy: Some(policy),
+                said,
+                ..rules()
+            };
             let status = StatusCode::from_u16(status).unwrap();
             let found = judge(status, &headers(text), &rules).map(secs);
             assert_eq!(found, expected, "{status} {text} {policy:?}");
         }
-        let authorized = Rules { policy: Some(&ttl), authorized: true, ..rules() };
-        assert_eq!(judge(StatusCode::OK, &HeaderMap::new(), &authorized), Err(Refusal::Authorization));
+        let authorized = Rules {
+            policy: Some(&ttl),
+            authorized: true,
+            ..rules()
+        };
+        assert_eq!(
+            judge(StatusCode::OK, &HeaderMap::new(), &authorized),
+            Err(Refusal::Authorization)
+        );
         let public = CachePolicy::ttl(300).public();
-        let authorized = Rules { policy: Some(&public), ..authorized };
+        let authorized = Rules {
+            policy: Some(&public),
+            ..authorized
+        };
         assert!(judge(StatusCode::OK, &HeaderMap::new(), &authorized).is_ok());
     }
 
     #[test]
     fn stale_windows_follow_the_headers() {
-        let life = |text| judge(StatusCode::OK, &headers(text), &rules()).unwrap().life.unwrap();
+        let life = |text| {
+            judge(StatusCode::OK, &headers(text), &rules())
+                .unwrap()
+                .life
+                .unwrap()
+        };
         let both = life("cache-control: max-age=1, stale-while-revalidate=20, stale-if-error=30");
-        assert_eq!(both.stale_while_revalidate_window(), Duration::from_secs(20));
+        assert_eq!(
+            both.stale_while_revalidate_window(),
+            Duration::from_secs(20)
+        );
         assert_eq!(both.stale_if_error_window(), Duration::from_secs(30));
         let strict = life("cache-control: max-age=1, stale-while-revalidate=20, must-revalidate");
         assert_eq!(strict.stale_while_revalidate_window(), Duration::ZERO);
