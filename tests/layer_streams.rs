@@ -451,3 +451,25 @@ async fn sizes_are_told_where_they_are_known() {
         assert_eq!(response.headers()["content-length"], "5");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_not_what_was_announced_is_not_stored() {
+    let (cache, _) = cache();
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move || {
+        runs.up();
+        let (feed, body) = fed();
+        feed.send(Ok("short".into())).unwrap();
+        async { ([("content-length", "100")], body) }
+    };
+    let app = Router::new().route(
+        "/",
+        route(handler).layer(CacheLayer::new().cache(cache).ttl("10m")),
+    );
+    for _ in 0..2 {
+        get(&app, "/").await;
+        settle().await;
+    }
+    assert_eq!(count.get(), 2);
+}

@@ -9,7 +9,7 @@ use cache_core::respond::Scope;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::recording::Reader;
+use crate::reader::Reader;
 
 /// What a body fails with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

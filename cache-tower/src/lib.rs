@@ -21,12 +21,14 @@ mod layer;
 mod load;
 mod miss;
 mod policy;
+mod reader;
 mod recording;
 mod refusal;
 mod respond;
 mod service;
 mod status;
 mod stored;
+mod storing;
 mod template;
 mod vary;
 

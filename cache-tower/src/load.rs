@@ -1,44 +1,32 @@
-//! One load of a response, as a task of its own: calls the inner service, judges what comes back,
-//! records its body and stores it.
+//! One load of a response, as a task of its own: calls the inner service and judges what comes back.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::respond::{self, Held, Recording as Lead, ResponseKey, Scope};
+use cache_core::respond::{Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
-use cache_core::{Cache, Life, NotStorable, Timestamp};
-use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use cache_core::{Cache, NotStorable, Timestamp};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::{Body, Frame};
+use http_body::Body;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
 use crate::body::{BoxError, CacheBody};
-use crate::conditional::entity_tag;
 use crate::freshness::{Judged, Rules, judge};
 use crate::future::Oneshot;
 use crate::key::KeyBuf;
 use crate::layer::Config;
 use crate::miss::Miss;
 use crate::policy::CachePolicy;
-use crate::recording::{Chunks, Recording, Role};
+use crate::recording::Recording;
 use crate::refusal::Refusal;
 use crate::respond::{StoredInside, same_cache, tell_client};
 use crate::service::{Depth, response_of};
-use crate::stored::{Kept, Stored, Variant, clean};
+use crate::stored::{Kept, Variant, clean};
+use crate::storing::Storing;
 use crate::vary::VaryNames;
-
-/// For how long a body is read on to be stored when nobody listens to it.
-const UNHEARD: Duration = Duration::from_secs(30);
-/// For how long the names are kept that responses vary by.
-const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
-/// How many frames are taken without a pause for other tasks.
-const BURST: usize = 64;
 
 /// What the caller whose request was loaded is told.
 #[expect(
@@ -68,7 +56,7 @@ pub(crate) struct SharedHead<B> {
     pub(crate) parts: Parts,
     pub(crate) recording: Arc<Recording<B>>,
     pub(crate) fresh_until: Timestamp,
-    variant: Option<Variant>,
+    pub(crate) variant: Option<Variant>,
     pub(crate) scope: Scope,
 }
 
@@ -88,20 +76,9 @@ pub(crate) struct Load<S, ReqBody> {
     paths: Vec<TagName>,
 }
 
-/// A response found storable, and all that its storing needs.
-struct Storing {
-    lead: Lead,
-    cache: Cache,
-    judged: Judged,
-    key: KeyBuf,
-    variant: Option<Variant>,
-    paths: Vec<TagName>,
-    limit: usize,
-}
+pub(crate) type Caller<B, E> = Option<oneshot::Sender<Led<B, E>>>;
 
-type Caller<B, E> = Option<oneshot::Sender<Led<B, E>>>;
-
-fn tell<B, E>(caller: Caller<B, E>, led: Led<B, E>) {
+pub(crate) fn tell<B, E>(caller: Caller<B, E>, led: Led<B, E>) {
     if let Some(caller) = caller {
         // The caller may have left; what was loaded is stored all the same.
         let _ = caller.send(led);
@@ -241,7 +218,7 @@ fn refresh_failed(cache: &Cache, held: Option<&Held<Kept>>) {
 }
 
 /// Ends a load whose response is not stored, and keeps those who come next from queueing.
-fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
+pub(crate) fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
     match (refusal.mark_for(), refusal) {
         (Some(lasting), _) => lead.refuse_and_mark(refusal.code(), paths, lasting),
         (None, Refusal::Engine(why)) => lead.refuse(why),
@@ -340,260 +317,4 @@ fn variant(
         key: names.select(key, sent)?,
         names,
     }))
-}
-
-/// How taking a body went on.
-enum Taken {
-    Whole(Option<HeaderMap>),
-    Pending,
-    Refused(Refusal),
-    Failed(BoxError),
-}
-
-impl Storing {
-    /// Takes the body: at once if it is all there, else while it is streamed to those who listen.
-    async fn take<B, E>(
-        self,
-        mut parts: Parts,
-        mut body: Pin<Box<B>>,
-        scope: Scope,
-        caller: Caller<B, E>,
-    ) where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let mut chunks = Chunks::new(respond::reserve(&self.cache));
-        let mut frames = 0;
-        let taken = poll_fn(|cx| {
-            Poll::Ready(loop {
-                frames += 1;
-                if frames > BURST {
-                    break Taken::Pending;
-                }
-                match scope.run(|| body.as_mut().poll_frame(cx)) {
-                    Poll::Pending => break Taken::Pending,
-                    Poll::Ready(None) => break Taken::Whole(None),
-                    Poll::Ready(Some(Err(error))) => break Taken::Failed(error.into()),
-                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                        Ok(data) => {
-                            if let Err(refusal) = chunks.add(data, self.limit) {
-                                break Taken::Refused(refusal);
-                            }
-                            if body.is_end_stream() {
-                                break Taken::Whole(None);
-                            }
-                        }
-                        Err(frame) => break Taken::Whole(frame.into_trailers().ok()),
-                    },
-                }
-            })
-        })
-        .await;
-
-        let hint = match body.size_hint().exact() {
-            Some(rest) => http_body::SizeHint::with_exact(rest + chunks.length()),
-            None => http_body::SizeHint::default(),
-        };
-        let (recording, refusal) = match taken {
-            Taken::Whole(None) => {
-                let whole = chunks.whole();
-                if !parts.headers.contains_key(ETAG) && parts.status == StatusCode::OK {
-                    parts
-                        .headers
-                        .insert(ETAG, entity_tag(&whole, &parts.headers));
-                }
-                let outcome = self.store(&parts, whole.clone());
-                let body = CacheBody::whole(whole);
-                return tell(
-                    caller,
-                    Led::Response {
-                        parts,
-                        body,
-                        outcome,
-                        scope,
-                    },
-                );
-            }
-            Taken::Pending => {
-                let recording = Recording::new(hint, chunks, scope.clone());
-                return self.stream(parts, body, recording, scope, caller).await;
-            }
-            Taken::Whole(trailers) => {
-                let recording = Recording::new(hint, chunks, scope.clone());
-                recording.finish(trailers);
-                (recording, Refusal::Trailers)
-            }
-            Taken::Refused(refusal) => {
-                let recording = Recording::new(hint, chunks, scope.clone());
-                recording.hand_over(body);
-                (recording, refusal)
-            }
-            Taken::Failed(error) => {
-                let recording = Recording::new(hint, chunks, scope.clone());
-                recording.fail(error);
-                (recording, Refusal::BodyFailed)
-            }
-        };
-        refuse(self.lead, refusal, &self.paths);
-        let body = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
-        tell(
-            caller,
-            Led::Response {
-                parts,
-                body,
-                outcome: Err(refusal),
-                scope,
-            },
-        );
-    }
-
-    /// Gives the head to those who wait, and reads the body for them and for the store.
-    async fn stream<B, E>(
-        self,
-        parts: Parts,
-        mut body: Pin<Box<B>>,
-        recording: Arc<Recording<B>>,
-        scope: Scope,
-        caller: Caller<B, E>,
-    ) where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let first = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
-        self.lead.share_head(Arc::new(SharedHead {
-            parts: parts.clone(),
-            recording: Arc::clone(&recording),
-            fresh_until: match &self.judged.life {
-                Some(life) => self.lead.began().plus(life.ttl()),
-                None => scope
-                    .said()
-                    .fresh_until
-                    .unwrap_or_else(|| self.lead.began().plus(Life::WEEK.ttl())),
-            },
-            variant: self.variant.clone(),
-            scope: scope.clone(),
-        }));
-        let status = parts.status;
-        let mut headers = parts.headers.clone();
-        tell(
-            caller,
-            Led::Response {
-                parts,
-                body: first,
-                outcome: Ok(()),
-                scope: scope.clone(),
-            },
-        );
-
-        let broken_off = BreakOff(&recording);
-        let clock = self.cache.clock();
-        let mut burst = 0;
-        let refusal = loop {
-            match heard_frame(&mut body, &scope, &recording, &clock).await {
-                None => break Refusal::BodyFailed,
-                Some(None) => {
-                    recording.finish(None);
-                    let whole = recording.whole();
-                    if !headers.contains_key(ETAG) && status == StatusCode::OK {
-                        headers.insert(ETAG, entity_tag(&whole, &headers));
-                    }
-                    let (mut parts, ()) = Response::new(()).into_parts();
-                    parts.status = status;
-                    parts.headers = headers;
-                    let _ = self.store(&parts, whole);
-                    return;
-                }
-                Some(Some(Err(error))) => {
-                    recording.fail(error.into());
-                    break Refusal::BodyFailed;
-                }
-                Some(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => {
-                        if let Err(refusal) = recording.add(data, self.limit) {
-                            recording.hand_over(body);
-                            break refusal;
-                        }
-                    }
-                    Err(frame) => {
-                        recording.finish(frame.into_trailers().ok());
-                        break Refusal::Trailers;
-                    }
-                },
-            }
-            burst += 1;
-            if burst % BURST == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        drop(broken_off);
-        refuse(self.lead, refusal, &self.paths);
-    }
-
-    /// Stores the response.
-    fn store(self, parts: &Parts, body: Bytes) -> Result<(), Refusal> {
-        let Self {
-            lead,
-            cache,
-            judged,
-            key,
-            variant,
-            ..
-        } = self;
-        if let Some(variant) = &variant {
-            let names = variant.names.clone();
-            let weight = names.weight();
-            let index = ResponseKey::new(key.as_slice());
-            respond::put(
-                &cache,
-                &index,
-                Kept::Variants(names),
-                weight,
-                INDEX_LIFE,
-                &[],
-            );
-        }
-        let under = variant
-            .as_ref()
-            .map(|variant| ResponseKey::new(variant.key.as_slice()));
-        let times = (lead.began(), judged.initial_age);
-        let stored = Stored::new(parts.status, &parts.headers, body, times, variant);
-        let weight = stored.weight();
-        let (_, kept) = lead.store(Kept::Response(stored), weight, judged.life, under.as_ref());
-        kept.map_err(Refusal::from)
-    }
-}
-
-/// The next frame, while anybody listens or has lately; `None` when it is given up.
-async fn heard_frame<B: Body>(
-    body: &mut Pin<Box<B>>,
-    scope: &Scope,
-    recording: &Recording<B>,
-    clock: &cache_core::Clock,
-) -> Option<Option<Result<Frame<B::Data>, B::Error>>> {
-    let mut unheard = pin!(None);
-    poll_fn(|cx| {
-        if let Poll::Ready(frame) = scope.run(|| body.as_mut().poll_frame(cx)) {
-            return Poll::Ready(Some(frame));
-        }
-        if recording.is_heard(cx.waker()) {
-            unheard.set(None);
-            return Poll::Pending;
-        }
-        if unheard.is_none() {
-            unheard.set(Some(clock.sleep(UNHEARD)));
-        }
-        match unheard.as_mut().as_pin_mut() {
-            Some(sleep) => sleep.poll(cx).map(|()| None),
-            None => Poll::Pending,
-        }
-    })
-    .await
-}
-
-/// Tells readers when the recording ends without an end: its task was dropped, or the body panicked.
-struct BreakOff<'r, B>(&'r Recording<B>);
-
-impl<B> Drop for BreakOff<'_, B> {
-    fn drop(&mut self) {
-        self.0
-            .fail("the response was given up while it was recorded".into());
-    }
 }

@@ -20,7 +20,7 @@ use crate::future::Oneshot;
 use crate::key::{KeyBuf, client_uri};
 use crate::layer::Config;
 use crate::load::{Led, Load, SharedHead, prepare};
-use crate::recording::{Likeness, OwnLoad, Role};
+use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::respond::{Client, Passed};
 use crate::service::{Depth, Look, look, response_of};

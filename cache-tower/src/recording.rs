@@ -8,38 +8,38 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 
 use bytes::Bytes;
-use cache_core::respond::{self, Reservation, Scope};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use cache_core::respond::{Reservation, Scope};
+use http::HeaderMap;
+use http_body::SizeHint;
 
 use crate::body::BoxError;
+use crate::reader::{Reader, Role};
 use crate::refusal::Refusal;
 
 /// A body that is being read, and what has come of it.
 pub(crate) struct Recording<B>(Mutex<State<B>>);
 
-struct State<B> {
-    chunks: Chunks,
-    hint: SizeHint,
-    end: End<B>,
+pub(crate) struct State<B> {
+    pub(crate) chunks: Chunks,
+    pub(crate) hint: SizeHint,
+    pub(crate) end: End<B>,
     /// The wakers of readers that wait, by the reader's number.
-    waiting: Vec<Option<Waker>>,
-    vacant: Vec<usize>,
-    listening: usize,
+    pub(crate) waiting: Vec<Option<Waker>>,
+    pub(crate) vacant: Vec<usize>,
+    pub(crate) listening: usize,
     /// The recording task, to be told when nobody listens any more.
-    task: Option<Waker>,
+    pub(crate) task: Option<Waker>,
     /// What the response learns while it is made, for responses and loads around its readers.
-    learned: Scope,
+    pub(crate) learned: Scope,
 }
 
 /// What was taken of a body, and the room that it takes in the cache.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    list: Vec<Bytes>,
+    pub(crate) list: Vec<Bytes>,
     length: u64,
     room: Reservation,
 }
@@ -95,32 +95,13 @@ impl Chunks {
 }
 
 /// How a recording ended.
-enum End<B> {
+pub(crate) enum End<B> {
     Running,
     Whole(Option<HeaderMap>),
     /// The rest is for the first reader.
     HandedOver(Option<Pin<Box<B>>>),
     Failed(Option<BoxError>),
 }
-
-/// What a reader of its own load is compared by.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Likeness {
-    status: StatusCode,
-    parts: [Option<http::HeaderValue>; 3],
-}
-
-impl Likeness {
-    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
-        Self {
-            status,
-            parts: [CONTENT_TYPE, CONTENT_ENCODING, ETAG].map(|name| headers.get(name).cloned()),
-        }
-    }
-}
-
-/// A load of a reader's own, not begun until it is polled.
-pub(crate) type OwnLoad<B> = Pin<Box<dyn Future<Output = Result<Response<B>, BoxError>> + Send>>;
 
 impl<B> Recording<B> {
     /// Goes on from what was taken already. `hint`: the size of the whole.
@@ -137,7 +118,7 @@ impl<B> Recording<B> {
         })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State<B>> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,14 +135,7 @@ impl<B> Recording<B> {
             state.waiting.len() - 1
         });
         drop(state);
-        Reader {
-            recording: Some(Arc::clone(self)),
-            number,
-            next: 0,
-            delivered: 0,
-            role,
-            tail: Tail::Shared,
-        }
+        Reader::new(Arc::clone(self), number, role)
     }
 
     /// Adds what has come, also where it is too much: then the recording is to end.
@@ -221,341 +195,8 @@ fn wake_all<B>(mut state: MutexGuard<'_, State<B>>) {
     }
 }
 
-/// Who reads.
-pub(crate) enum Role<B> {
-    /// The caller whose request is being answered: gets the rest, and the error.
-    First(Scope),
-    /// A joiner, with the load that it falls back to.
-    Joined {
-        load: OwnLoad<B>,
-        likeness: Likeness,
-        scope: Scope,
-    },
-}
-
-/// One reader of a recording: the body of a response.
-pub(crate) struct Reader<B> {
-    recording: Option<Arc<Recording<B>>>,
-    number: usize,
-    next: usize,
-    delivered: u64,
-    role: Role<B>,
-    tail: Tail<B>,
-}
-
-/// Where a reader reads from.
-enum Tail<B> {
-    Shared,
-    Loading,
-    /// Its own load's body, of which so much was compared with what it has handed on.
-    Comparing(Pin<Box<B>>, u64),
-    Own(Pin<Box<B>>),
-    Done,
-}
-
-/// The reader's own load began differently from the recording that it took over from.
-#[derive(Clone, Copy, Debug)]
-struct Differs;
-
-impl fmt::Display for Differs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a response shared by several requests broke off, and loading it again gave another",
-        )
-    }
-}
-
-impl std::error::Error for Differs {}
-
-type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
-
-impl<B> Reader<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
-{
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
-        loop {
-            match &mut self.tail {
-                Tail::Shared => match ready!(self.poll_shared(cx)) {
-                    Shared::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
-                    Shared::Over => {
-                        self.tell_around();
-                        self.done();
-                        return Poll::Ready(None);
-                    }
-                    Shared::Error(error) => return self.failed(error),
-                    Shared::Rest(body) => {
-                        self.leave();
-                        self.tail = Tail::Own(body);
-                    }
-                    Shared::Broken => self.tail = Tail::Loading,
-                },
-                Tail::Loading => {
-                    let Role::Joined {
-                        load,
-                        likeness,
-                        scope,
-                    } = &mut self.role
-                    else {
-                        return self.failed(Box::new(Differs));
-                    };
-                    match ready!(scope.run(|| load.as_mut().poll(cx))) {
-                        Ok(response)
-                            if Likeness::of(response.status(), response.headers()) == *likeness =>
-                        {
-                            self.tail = Tail::Comparing(Box::pin(response.into_body()), 0);
-                        }
-                        Ok(_) => return self.failed(Box::new(Differs)),
-                        Err(error) => return self.failed(error),
-                    }
-                }
-                Tail::Comparing(_, compared) if *compared == self.delivered => {
-                    self.leave();
-                    if let Tail::Comparing(body, _) = std::mem::replace(&mut self.tail, Tail::Done)
-                    {
-                        self.tail = Tail::Own(body);
-                    }
-                }
-                Tail::Comparing(body, compared) => {
-                    let scope = self.role.scope();
-                    match ready!(scope.run(|| body.as_mut().poll_frame(cx))) {
-                        Some(Ok(frame)) => {
-                            let Ok(data) = frame.into_data() else {
-                                return self.failed(Box::new(Differs));
-                            };
-                            let again = (self.delivered - *compared).min(data.len() as u64);
-                            let start = *compared;
-                            *compared += again;
-                            let again = usize::try_from(again).unwrap_or(data.len());
-                            let same = self.recording.as_ref().is_some_and(|recording| {
-                                begins_so(&recording.state().chunks.list, start, &data[..again])
-                            });
-                            if !same {
-                                return self.failed(Box::new(Differs));
-                            }
-                            if again < data.len() {
-                                let rest = data.slice(again..);
-                                return Poll::Ready(Some(Ok(Frame::data(rest))));
-                            }
-                        }
-                        Some(Err(error)) => return self.failed(error.into()),
-                        None => return self.failed(Box::new(Differs)),
-                    }
-                }
-                Tail::Own(body) => {
-                    let scope = self.role.scope();
-                    let polled = ready!(scope.run(|| body.as_mut().poll_frame(cx)));
-                    if !matches!(polled, Some(Ok(_))) {
-                        self.done();
-                    }
-                    return Poll::Ready(polled.map(|frame| frame.map_err(Into::into)));
-                }
-                Tail::Done => return Poll::Ready(None),
-            }
-        }
-    }
-
-    fn poll_shared(&mut self, cx: &Context<'_>) -> Poll<Shared<B>> {
-        let Some(recording) = &self.recording else {
-            return Poll::Ready(Shared::Over);
-        };
-        let mut state = recording.state();
-        if let Some(chunk) = state.chunks.list.get(self.next) {
-            self.next += 1;
-            self.delivered += chunk.len() as u64;
-            return Poll::Ready(Shared::Frame(Frame::data(chunk.clone())));
-        }
-        let first = matches!(self.role, Role::First(_));
-        let state = &mut *state;
-        let outcome = match &mut state.end {
-            End::Running => {
-                let waiting = &mut state.waiting[self.number];
-                if !waiting
-                    .as_ref()
-                    .is_some_and(|known| known.will_wake(cx.waker()))
-                {
-                    *waiting = Some(cx.waker().clone());
-                }
-                return Poll::Pending;
-            }
-            End::Whole(trailers) => match trailers {
-                Some(trailers) if self.next == state.chunks.list.len() => {
-                    self.next += 1;
-                    Shared::Frame(Frame::trailers(trailers.clone()))
-                }
-                _ => Shared::Over,
-            },
-            End::HandedOver(rest) if first => rest.take().map_or(Shared::Over, Shared::Rest),
-            End::Failed(error) if first => error.take().map_or(Shared::Over, Shared::Error),
-            End::HandedOver(_) | End::Failed(_) => Shared::Broken,
-        };
-        Poll::Ready(outcome)
-    }
-
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        match &self.tail {
-            Tail::Shared => {
-                let Some(recording) = &self.recording else {
-                    return SizeHint::with_exact(0);
-                };
-                let state = recording.state();
-                match &state.end {
-                    End::Whole(_) => SizeHint::with_exact(state.chunks.length - self.delivered),
-                    _ => match state.hint.exact() {
-                        Some(whole) => SizeHint::with_exact(whole.saturating_sub(self.delivered)),
-                        None => SizeHint::default(),
-                    },
-                }
-            }
-            Tail::Own(body) => body.size_hint(),
-            Tail::Done => SizeHint::with_exact(0),
-            Tail::Loading | Tail::Comparing(..) => SizeHint::default(),
-        }
-    }
-
-    pub(crate) fn is_end_stream(&self) -> bool {
-        match &self.tail {
-            Tail::Shared => self.recording.as_ref().is_none_or(|recording| {
-                let state = recording.state();
-                matches!(state.end, End::Whole(None)) && self.next >= state.chunks.list.len()
-            }),
-            Tail::Own(body) => body.is_end_stream(),
-            Tail::Done => true,
-            Tail::Loading | Tail::Comparing(..) => false,
-        }
-    }
-
-    /// Lets what was learned while the body was made flow to who reads it. At the end, and not only
-    /// with the head: the body may have called cached functions too.
-    fn tell_around(&self) {
-        if let Some(recording) = self.recording.as_ref().filter(|_| respond::in_record()) {
-            let learned = recording.state().learned.clone();
-            learned.flow();
-        }
-    }
-
-    fn failed(&mut self, error: BoxError) -> Polled {
-        self.done();
-        Poll::Ready(Some(Err(error)))
-    }
-
-    fn done(&mut self) {
-        self.leave();
-        self.tail = Tail::Done;
-    }
-}
-
-impl<B> Role<B> {
-    const fn scope(&self) -> &Scope {
-        match self {
-            Self::First(scope) | Self::Joined { scope, .. } => scope,
-        }
-    }
-}
-
-impl<B> Reader<B> {
-    /// Stops listening to the recording.
-    fn leave(&mut self) {
-        let Some(recording) = self.recording.take() else {
-            return;
-        };
-        let mut state = recording.state();
-        state.waiting[self.number] = None;
-        state.vacant.push(self.number);
-        state.listening -= 1;
-        // Nobody else may have the rest.
-        let rest = match &mut state.end {
-            End::HandedOver(rest) if matches!(self.role, Role::First(_)) => rest.take(),
-            _ => None,
-        };
-        let task = if state.listening == 0 {
-            state.task.take()
-        } else {
-            None
-        };
-        drop(state);
-        drop(rest);
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
-}
-
-impl<B> Drop for Reader<B> {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-enum Shared<B> {
-    Frame(Frame<Bytes>),
-    Over,
-    Rest(Pin<Box<B>>),
-    Error(BoxError),
-    Broken,
-}
-
-/// Whether the chunks hold these bytes at `start`.
-fn begins_so(chunks: &[Bytes], mut start: u64, mut bytes: &[u8]) -> bool {
-    for chunk in chunks {
-        if bytes.is_empty() {
-            break;
-        }
-        let length = chunk.len() as u64;
-        if start >= length {
-            start -= length;
-            continue;
-        }
-        let here = &chunk[usize::try_from(start).unwrap_or(0)..];
-        let compared = here.len().min(bytes.len());
-        if here[..compared] != bytes[..compared] {
-            return false;
-        }
-        bytes = &bytes[compared..];
-        start = 0;
-    }
-    bytes.is_empty()
-}
-
 impl<B> fmt::Debug for Recording<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recording").finish_non_exhaustive()
-    }
-}
-
-impl<B> fmt::Debug for Reader<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader")
-            .field("delivered", &self.delivered)
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_are_compared_across_chunks() {
-        let chunks = [
-            Bytes::from_static(b"abc"),
-            Bytes::new(),
-            Bytes::from_static(b"defg"),
-        ];
-        for (start, bytes, expected) in [
-            (0, &b"abcdefg"[..], true),
-            (0, b"", true),
-            (2, b"cd", true),
-            (3, b"defg", true),
-            (2, b"ce", false),
-            (3, b"defgh", false),
-            (9, b"x", false),
-        ] {
-            assert_eq!(
-                begins_so(&chunks, start, bytes),
-                expected,
-                "{start} {bytes:?}"
-            );
-        }
     }
 }

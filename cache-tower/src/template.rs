@@ -22,7 +22,7 @@ impl Template {
         while let Some((at, char)) = chars.next() {
             match char {
                 '{' | '}' if chars.next_if(|&(_, next)| next == char).is_some() => {
-                    literal.push(char)
+                    literal.push(char);
                 }
                 '}' => {
                     return Err(format!(
