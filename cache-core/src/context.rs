@@ -12,10 +12,10 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::cache::Cache;
 use crate::error::InstallError;
+use crate::permit::Permit;
 use crate::reason::Reason;
 use crate::record::Record;
 use crate::sync::{Mutex, lock};
@@ -44,7 +44,7 @@ pub(crate) struct LoadScope {
     pub(crate) flight: u64,
     pub(crate) name: Arc<str>,
     /// Loads inside this one run under its permit, or they would wait for each other's.
-    pub(crate) permit: Option<Arc<OwnedSemaphorePermit>>,
+    pub(crate) permit: Option<Permit>,
 }
 
 crate::sync::thread_local! {

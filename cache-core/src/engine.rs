@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, nanos};
 use crate::entry::{Entry, Times};
@@ -56,7 +56,7 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) settings: Settings,
     pub(crate) sweeper: Sweeper,
-    permits: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
     /// The tag that every entry carries.
     all: Arc<TagRecord>,
 }
@@ -140,18 +140,6 @@ impl Engine {
         }
     }
 
-    /// A permit to load, and whether it had to be waited for; none past the wait limit, for a load
-    /// that waits for ever serves nobody.
-    pub(crate) async fn permit(&self) -> (Option<Arc<OwnedSemaphorePermit>>, bool) {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return (Some(Arc::new(permit)), false);
-        }
-        let acquire = Arc::clone(&self.permits).acquire_owned();
-        let permit =
-            crate::load::within(&self.clock, Some(self.settings.wait_limit), acquire).await;
-        (permit.and_then(Result::ok).map(Arc::new), true)
-    }
-
     /// Makes an entry of a value and what was learned while it was made, and says why it may not be stored.
     pub(crate) fn entry<V: Send + Sync + 'static>(
         &self,
@@ -164,20 +152,7 @@ impl Engine {
         recorded: Recorded,
     ) -> (Entry<V>, Result<(), NotStorable>) {
         let refusal = recorded.refusal();
-        let (mut life, explicit) = match (recorded.life, choice) {
-            (Some(life), _) | (None, LifeChoice::Explicit(life)) => (life, true),
-            (None, LifeChoice::Default) => (self.settings.default_life, false),
-        };
-        if let Some(at_most) = at_most {
-            life = life.with_ttl(life.ttl().min(at_most));
-        }
-        let mut fresh_until = began.saturating_add(self.jittered(&life));
-        if !explicit {
-            fresh_until = fresh_until.min(recorded.fresh_until);
-        }
-        if recorded.stale {
-            fresh_until = fresh_until.min(began);
-        }
+        let (life, fresh_until) = self.lifetime(began, choice, at_most, &recorded);
         let times = Times {
             loaded_at,
             filled_at: began.min(recorded.filled_at),
@@ -197,6 +172,31 @@ impl Engine {
         entry.born_stale = recorded.stale;
         entry.weight = u32::try_from(weight).unwrap_or(u32::MAX);
         (entry, storable)
+    }
+
+    /// How long a value lives whose load began then, and when it expires.
+    pub(crate) fn lifetime(
+        &self,
+        began: u64,
+        choice: LifeChoice,
+        at_most: Option<Duration>,
+        recorded: &Recorded,
+    ) -> (Life, u64) {
+        let (mut life, explicit) = match (recorded.life, choice) {
+            (Some(life), _) | (None, LifeChoice::Explicit(life)) => (life, true),
+            (None, LifeChoice::Default) => (self.settings.default_life, false),
+        };
+        if let Some(at_most) = at_most {
+            life = life.with_ttl(life.ttl().min(at_most));
+        }
+        let mut fresh_until = began.saturating_add(self.jittered(&life));
+        if !explicit {
+            fresh_until = fresh_until.min(recorded.fresh_until);
+        }
+        if recorded.stale {
+            fresh_until = fresh_until.min(began);
+        }
+        (life, fresh_until)
     }
 
     fn jittered(&self, life: &Life) -> u64 {

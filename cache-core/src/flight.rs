@@ -16,6 +16,7 @@ use crate::entry::{Entry, Spent, Verdict};
 use crate::key::{BuildHashed, Key, KeyRef};
 use crate::ledger::Running;
 use crate::marks::TagRecord;
+use crate::permit::Loan;
 use crate::reason::{NotStorable, Reason};
 use crate::store::Store;
 use crate::sync::{AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, lock};
@@ -55,6 +56,8 @@ pub(crate) struct Flight {
     /// The tags that were known before it began.
     known: Vec<Arc<TagRecord>>,
     stage: watch::Sender<Stage>,
+    /// Where those who wait for it lend it a permit.
+    pub(crate) loan: Loan,
 }
 
 /// How far a flight is.
@@ -218,6 +221,7 @@ impl Engine {
             start: AtomicU64::new(running.start),
             known: known.to_vec(),
             stage: watch::Sender::new(Stage::Running),
+            loan: Loan::default(),
         });
         slot.flights.push((Arc::clone(&flight), Attached::Yes));
         Lead {
@@ -383,9 +387,13 @@ impl Lead {
             match storable {
                 Err(why) => Err(Reason::NotStorable(why)),
                 Ok(()) if attached == Attached::No => Err(Reason::LoadRaced),
-                Ok(()) if under.is_some() => Ok(()),
+                Ok(()) if under.is_some() => {
+                    self.supersede(&mut shard);
+                    Ok(())
+                }
                 Ok(()) => engine.admit(&entry).map(|()| {
                     engine.store.insert(self.key.clone(), Arc::clone(&entry));
+                    self.supersede(&mut shard);
                 }),
             }
         };
@@ -418,7 +426,22 @@ impl Lead {
         self.flight.stage.send_replace(Stage::Failed);
     }
 
+    /// Detaches the flights that began before this one, which is stored now: an older value, if only
+    /// softly invalidated, would replace it.
+    fn supersede(&self, shard: &mut Shard) {
+        let start = self.start();
+        let Some(slot) = shard.get_mut(&self.key) else {
+            return;
+        };
+        for (flight, attached) in &mut slot.flights {
+            if flight.id < self.flight.id && flight.start() <= start {
+                *attached = Attached::No;
+            }
+        }
+    }
+
     fn leave(&self, shard: &mut Shard) -> Attached {
+        self.flight.loan.close();
         let mut was = Attached::No;
         if let Some(slot) = shard.get_mut(&self.key) {
             slot.flights.retain(|(flight, attached)| {

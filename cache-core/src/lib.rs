@@ -33,6 +33,7 @@ mod marks;
 mod outward;
 mod path;
 mod permissions;
+mod permit;
 mod reason;
 mod record;
 #[doc(hidden)]

@@ -288,19 +288,23 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             .and_then(|context| context.load.as_ref())
     }
 
-    fn plan(&self, cache: &Cache, options: &CallOptions<V>, tags: &[Arc<TagRecord>]) -> Plan<V> {
-        let settings = &cache.engine().settings;
-        let choice = match (options.life, options.profile) {
+    /// How the lifetime is decided that the options name.
+    fn choice(engine: &Engine, options: &CallOptions<V>) -> Result<LifeChoice, NotStorable> {
+        match (options.life, options.profile) {
             (Some(life), _) => Ok(LifeChoice::Explicit(life)),
             (None, None) => Ok(LifeChoice::Default),
-            (None, Some(name)) => settings
+            (None, Some(name)) => engine
+                .settings
                 .profiles
                 .get(name)
                 .copied()
                 .or_else(|| Life::profile(name))
                 .map(LifeChoice::Explicit)
                 .ok_or(NotStorable::UnknownProfile),
-        };
+        }
+    }
+
+    fn plan(&self, cache: &Cache, options: &CallOptions<V>, tags: &[Arc<TagRecord>]) -> Plan<V> {
         Plan {
             cache: cache.clone(),
             observer: self
@@ -309,7 +313,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .and_then(|context| context.observer.clone()),
             permit: self.load_scope().and_then(|load| load.permit.clone()),
             tags: tags.to_vec(),
-            choice,
+            choice: Self::choice(cache.engine(), options),
             weigh: options.weigh,
         }
     }
@@ -363,6 +367,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 None => return Some(Sought::Alone),
             },
         };
+        // It may wait for a permit that only the end of this very load would free.
+        if let Some(permit) = self.load_scope().and_then(|load| load.permit.as_ref()) {
+            passenger.flight.loan.offer(permit);
+        }
         let last = deadline.map_or(until, |deadline| deadline.min(until));
         let left = last.since(engine.clock.now());
         match within(&engine.clock, Some(left), passenger.over()).await {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Call, CallOptions, Fetched, Finished, within};
 use crate::clock::Clock;
 use crate::context::{LoadScope, Scoped};
+use crate::engine::LifeChoice;
 use crate::error::LoadTimeout;
 use crate::outward::{flow_recorded, note};
 use crate::reason::NotStorable;
@@ -50,17 +51,26 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             None => LoadScope {
                 flight: engine.flights.id(),
                 name,
-                permit: engine.permit().await.0,
+                permit: engine.permit(None).await.0,
             },
         });
+        let began = engine.clock.now().0;
         let body = Scoped::new(Some(Arc::new(context)), Box::pin(body));
         let limited = within(&engine.clock, options.timeout, body).await;
-        let recorded = record.close();
+        let mut recorded = record.close();
         let Some(finished) = limited else {
             return self.timed_out(engine, options.timeout);
         };
+        let at_most = match finished {
+            Finished::StoreFor(_, at_most) => Some(at_most),
+            Finished::Store(_) | Finished::Refuse(..) => None,
+        };
         match finished {
             Finished::Store(value) | Finished::StoreFor(value, _) => {
+                // What is made from it lives no longer than it would have, had it been stored.
+                let choice = Self::choice(engine, &options).unwrap_or(LifeChoice::Default);
+                recorded.fresh_until = engine.lifetime(began, choice, at_most, &recorded).1;
+                recorded.filled_at = recorded.filled_at.min(began);
                 self.done(engine, None, self.reason, false);
                 if let Some(context) = &self.context {
                     flow_recorded(context, engine, recorded);

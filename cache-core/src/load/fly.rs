@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::Finished;
 use crate::cache::Cache;
 use crate::context::{Context, LoadScope, Observer, Scoped};
@@ -11,6 +9,7 @@ use crate::engine::LifeChoice;
 use crate::entry::Entry;
 use crate::flight::Lead;
 use crate::marks::TagRecord;
+use crate::permit::Permit;
 use crate::reason::NotStorable;
 use crate::record::{Record, Recorded};
 use crate::stats::Counters;
@@ -25,7 +24,7 @@ pub(super) enum Outcome<R> {
 pub(super) struct Plan<V> {
     pub(super) cache: Cache,
     pub(super) observer: Option<Arc<Observer>>,
-    pub(super) permit: Option<Arc<OwnedSemaphorePermit>>,
+    pub(super) permit: Option<Permit>,
     pub(super) tags: Vec<Arc<TagRecord>>,
     pub(super) choice: Result<LifeChoice, NotStorable>,
     pub(super) weigh: fn(&V) -> usize,
@@ -43,9 +42,12 @@ where
 {
     let engine = Arc::clone(&lead.engine);
     let permit = match plan.permit {
-        Some(permit) => Some(permit),
+        Some(permit) => {
+            lead.flight.loan.close();
+            Some(permit)
+        }
         None => {
-            let (permit, waited) = engine.permit().await;
+            let (permit, waited) = engine.permit(Some(&lead.flight.loan)).await;
             if waited {
                 lead.restart();
             }

@@ -59,7 +59,13 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     }
 
     /// Counts the outcome, tells who watches, and lets what the value carries flow outward.
-    pub(super) fn done(&self, engine: &Arc<Engine>, entry: Option<&Arc<Entry>>, reason: Reason, joined: bool) {
+    pub(super) fn done(
+        &self,
+        engine: &Arc<Engine>,
+        entry: Option<&Arc<Entry>>,
+        reason: Reason,
+        joined: bool,
+    ) {
         engine.counters.outcome(reason);
         tell(&self.space, reason, joined);
         if let Some(context) = &self.context {
@@ -101,7 +107,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
-    pub(super) fn timed_out<R>(&self, engine: &Arc<Engine>, limit: Option<Duration>) -> Fetched<V, R> {
+    pub(super) fn timed_out<R>(
+        &self,
+        engine: &Arc<Engine>,
+        limit: Option<Duration>,
+    ) -> Fetched<V, R> {
         if let Some(value) = self.fallback(engine, false) {
             return Fetched::Value(value);
         }
