@@ -92,7 +92,7 @@ pub(crate) async fn add(db: &Db, draft: &Draft) -> Result<Contact, Error> {
     to_its_end(async move {
         let added = db.add(new).await?;
         invalidate_cache(["contacts", &tag_of(&added), &company_tag_of(&added)]).await?;
-        company_changed().await?;
+        companies_changed().await?;
         export_changed().await?;
         Ok(added)
     })
@@ -104,10 +104,14 @@ pub(crate) async fn change(db: &Db, id: i64, draft: &Draft) -> Result<Contact, E
     let (db, new) = (db.clone(), draft.check().map_err(Error::Invalid)?);
     to_its_end(async move {
         let (before, after) = db.change(id, new).await?.ok_or(Error::NoContact)?;
-        invalidate_cache(["contacts", &tag_of(&after)]).await?;
-        if before.company() != after.company() {
-            invalidate_cache(company_tag_of(&after)).await?;
-            company_changed().await?;
+        let mut tags = vec!["contacts".to_owned(), tag_of(&after)];
+        let moved = before.company() != after.company();
+        if moved {
+            tags.push(company_tag_of(&after));
+        }
+        invalidate_cache(tags).await?; // several tags, one step: no reader sees half of it
+        if moved {
+            companies_changed().await?;
         }
         export_changed().await?;
         Ok(after)
@@ -121,7 +125,7 @@ pub(crate) async fn remove(db: &Db, id: i64) -> Result<(), Error> {
     to_its_end(async move {
         let removed = db.remove(id).await?.ok_or(Error::NoContact)?;
         invalidate_cache(["contacts", &tag_of(&removed)]).await?;
-        company_changed().await?;
+        companies_changed().await?;
         export_changed().await
     })
     .await
@@ -129,7 +133,7 @@ pub(crate) async fn remove(db: &Db, id: i64) -> Result<(), Error> {
 
 /// The sizes of the companies may be shown stale once more; what `invalidate_cache` drops is never
 /// shown again.
-async fn company_changed() -> Result<(), Error> {
+async fn companies_changed() -> Result<(), Error> {
     revalidate_tag("companies").await?;
     Ok(())
 }
