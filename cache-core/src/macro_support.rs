@@ -12,7 +12,6 @@ mod tags;
 mod values;
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use crate::tag::IntoTags;
 
@@ -29,8 +28,8 @@ pub use keys::{
     ByCacheKey, BySerialize, KeyArgument, Peeled, StateArgument, Unkeyable, write_type,
 };
 pub use returns::{
-    HasNone, NoneLimit, OptionShape, PlainShape, Plan, ResultShape, Returned, SaysTimeout, Shape,
-    Storable, no_time_limit, none_limit, timed_out,
+    HasNone, NoneLimit, OptionShape, PlainShape, Plan, ResultShape, Returned, SaysTimeout, Sendable,
+    Shape, Storable, UnstorableShape, no_time_limit, none_limit, timed_out,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
 pub use values::{OwnedArgument, Weighing, weigher, weighing};
@@ -42,7 +41,9 @@ pub struct Probe<'a, T: ?Sized>(pub &'a T);
 /// The traits of method resolution.
 pub mod dispatch {
     pub use super::keys::{KeyKind, KeyKindNone, KeyKindSerialize, PeelNothing, StateKindNone};
-    pub use super::returns::{ShapeOfFallible, ShapeOfPlain};
+    pub use super::returns::{
+        ShapeOfFallible, ShapeOfPlain, ShapeOfUnstorable, ShapeOfUnstorableInside,
+    };
     pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
     pub use super::values::{RefusalNone, WeighByLength, WeighBySize, WeighByWeight};
 }
@@ -62,27 +63,4 @@ pub fn push_tags<M>(tags: &mut Vec<Cow<'static, str>>, more: impl IntoTags<M>) {
 /// An expression given as `life = ..`.
 pub fn life(life: impl Into<Life>) -> Life {
     life.into()
-}
-
-/// Stands where a tag's placeholder names nothing, so that the compiler underlines it.
-#[derive(Debug)]
-pub struct UnknownPlaceholder<T>(PhantomData<T>);
-
-/// Never called: its type is the error.
-#[must_use]
-pub fn unknown_placeholder() -> UnknownPlaceholder<()> {
-    UnknownPlaceholder(PhantomData)
-}
-
-/// What nothing implements.
-#[diagnostic::on_unimplemented(
-    message = "this placeholder names no argument",
-    label = "in this tag"
-)]
-pub trait NamesAnArgument {}
-
-impl<T: NamesAnArgument> std::fmt::Display for UnknownPlaceholder<T> {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
-    }
 }

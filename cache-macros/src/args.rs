@@ -91,11 +91,10 @@ fn type_name(ty: &Type) -> Option<&Ident> {
         Type::Paren(paren) => type_name(&paren.elem),
         Type::Path(path) => {
             let last = path.path.segments.last()?;
-            if last.ident == "Option" || last.ident == "Result" {
-                if let Some(inner) = first_type_argument(&path.path) {
+            if (last.ident == "Option" || last.ident == "Result")
+                && let Some(inner) = first_type_argument(&path.path) {
                     return type_name(inner);
                 }
-            }
             Some(&last.ident)
         }
         _ => None,
@@ -148,13 +147,12 @@ pub(crate) fn parse(
     for arg in &mut args {
         arg.read_by_key = arg.bindings.iter().any(|binding| names.contains(&binding.to_string()));
     }
-    if let Some(key) = whole_key {
-        if !args.is_empty() && !args.iter().any(|arg| arg.read_by_key) {
+    if let Some(key) = whole_key
+        && !args.is_empty() && !args.iter().any(|arg| arg.read_by_key) {
             let known: Vec<_> = args.iter().flat_map(|a| &a.bindings).map(Ident::to_string).collect();
             let known = crate::diag::list(known.iter().map(String::as_str), "none");
             errors.on(key, format!("this key names no argument, so all calls would share one entry; arguments: {known}"));
         }
-    }
     args
 }
 
@@ -375,11 +373,10 @@ impl Owning {
 
 impl VisitMut for Owning {
     fn visit_pat_mut(&mut self, pat: &mut Pat) {
-        if let Pat::Ident(ident) = pat {
-            if ident.subpat.is_some() {
+        if let Pat::Ident(ident) = pat
+            && ident.subpat.is_some() {
                 self.0 = Some(ident.span());
             }
-        }
         visit_pat_mut(self, pat);
     }
 }

@@ -56,20 +56,14 @@ fn expand_or_fail(
         if item.sig.receiver().is_some() { &["result", "self"] } else { &["result"] };
     let scope = Scope { names: &names, what: "argument", roots };
     let mut tags = Tags::default();
-    tags.add(listed, &scope, &facade, errors);
+    tags.add(listed, &scope, errors);
     if !errors.is_empty() {
-        let underlines = tags.underlines;
+        item.begin_with(&tags.underlines);
         let item = item::without_helpers(&item.into_token_stream());
         let errors = std::mem::take(errors).into_tokens();
-        // An item cannot stand among methods.
-        let underlines = item_level(roots, underlines);
-        return Some(quote!(#errors #underlines #item));
+        return Some(quote!(#errors #item));
     }
     Some(wrap(&item, &tags, &facade))
-}
-
-fn item_level(roots: &[&str], underlines: TokenStream) -> TokenStream {
-    if roots.contains(&"self") { TokenStream::new() } else { underlines }
 }
 
 /// `crate = path`, anywhere in the list, and the tags.

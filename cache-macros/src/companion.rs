@@ -1,7 +1,7 @@
 //! The type beside the function, with the functions that name its calls.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 
 use crate::expand;
 use crate::options::Companion;
@@ -69,6 +69,14 @@ pub(crate) fn item(model: &Model, companion: &Ident) -> TokenStream {
     };
     let docs = Docs::new(&name_text, key_params.len() == all_params.len());
     let Docs { of_type, remove_cached, of_key, clear, refresh, uncached } = &docs;
+    // An error in `refresh` is about what the function returns.
+    let load_anew = quote_spanned! {expand::output_span(model)=>
+        #key
+        let __shape = #shape;
+        let __plan = #plan;
+        let __call = #private::lookup_anew(&__key);
+        Self::__load #load_turbofish (__plan, __call #(, #all_names)*).await
+    };
     quote! {
         #(#presence)*
         #[doc = #of_type]
@@ -100,11 +108,7 @@ pub(crate) fn item(model: &Model, companion: &Ident) -> TokenStream {
             #quiet
             #vis async fn refresh #generics (#(#all_params),*) -> #result #where_clause {
                 #convert
-                #key
-                let __shape = #shape;
-                let __plan = #plan;
-                let __call = #private::lookup_anew(&__key);
-                Self::__load #load_turbofish (__plan, __call #(, #all_names)*).await
+                #load_anew
             }
 
             #[doc = #uncached]

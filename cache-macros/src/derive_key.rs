@@ -85,7 +85,8 @@ fn fields(fields: &Fields, private: &TokenStream) -> (TokenStream, TokenStream) 
         quote_spanned! {span=> {
             #[allow(unused_imports)]
             use #private::dispatch::*;
-            (&&&#private::Probe(#name)).key_kind().write(#name, __key);
+            let __part = #name;
+            (&&&#private::Probe(__part)).key_kind().write(__part, __key);
         }}
     });
     (pattern, quote!(#(#writes)*))

@@ -129,8 +129,11 @@ impl Part {
                 if !matches!(attr.meta, Meta::Path(_)) {
                     errors.on(attr, "on a field, `#[cache_tags]` takes the tags of the field's value; literals go on the type");
                 }
-                let span = field.ty.span();
-                tags.extend(quote_spanned!(span=> #private::CacheTags::cache_tags(#var, __sink);));
+                let span = proc_macro2::Span::call_site().located_at(field.ty.span());
+                tags.extend(quote_spanned!(span=> {
+                    let __part = #var;
+                    #private::CacheTags::cache_tags(__part, __sink);
+                }));
             }
         }
         Self { pattern, tags, any }

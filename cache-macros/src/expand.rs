@@ -71,13 +71,18 @@ pub(crate) fn function(model: &Model) -> TokenStream {
     let plan = plan(model);
     let turbofish = turbofish(generics, Some(quote!(_)));
     let mut body = TokenStream::new();
-    // The user's braces: errors about the return value then point at the function.
-    let look_up = quote! {
+    // An error here is about what the function returns.
+    let look_up = quote_spanned! {output_span(model)=>
         #inside
         #states
         #convert
         #key
         let __shape = #shape;
+        {
+            #[allow(unused_imports)]
+            use #private::Shape as _;
+            __shape.check();
+        }
         match #private::lookup(&__key) {
             #private::Looked::Hit(__value) => #private::Shape::restore(__shape, __value),
             #private::Looked::Call(__call) => {
@@ -228,15 +233,23 @@ fn encode(
     }}
 }
 
+/// Where the return type stands.
+pub(crate) fn output_span(model: &Model) -> Span {
+    let span = match &model.item.sig.output {
+        syn::ReturnType::Type(_, ty) => ty.span(),
+        syn::ReturnType::Default => model.item.sig.ident.span(),
+    };
+    Span::call_site().located_at(span)
+}
+
 /// What the return type is to the cache.
 pub(crate) fn shape(model: &Model) -> TokenStream {
     let (facade, ty) = (&model.facade, &model.output.ty);
-    let span = Span::call_site().located_at(model.item.sig.output.span());
-    quote_spanned! {span=> {
+    quote_spanned! {output_span(model)=> {
         let __returned = #facade::__private::Returned::<#ty>::new();
         #[allow(unused_imports)]
         use #facade::__private::dispatch::*;
-        (&&&__returned).shape()
+        (&&&&&__returned).shape()
     }}
 }
 
@@ -247,6 +260,11 @@ pub(crate) fn plan(model: &Model) -> TokenStream {
     let weigh = match &model.options.weight {
         Some(weight) => {
             let span = Span::call_site().located_at(weight.span());
+            // A call, so that a function of `&[T]` may weigh a `Vec<T>`.
+            let weight = match weight {
+                syn::Expr::Closure(closure) => quote!(#closure),
+                path => quote!(|__value| #path(__value)),
+            };
             quote_spanned!(span=> #private::weigher(&__shape, #weight))
         }
         None => quote! {{
@@ -271,7 +289,7 @@ pub(crate) fn plan(model: &Model) -> TokenStream {
         }
         None => quote!(::core::option::Option::None),
     };
-    quote!(#private::Plan::new(__shape, #weigh, #timed_out, #none))
+    quote_spanned!(output_span(model)=> #private::Plan::new(__shape, #weigh, #timed_out, #none))
 }
 
 /// `CallOptions` of a call; wants the arguments in scope.
@@ -389,7 +407,8 @@ pub(crate) fn load(model: &Model) -> TokenStream {
         let lent = args.iter().filter_map(|arg| {
             let Passing::Own(ty) = &arg.passing else { return None };
             let name = &arg.name;
-            Some(quote!(let #name = <#ty as #private::OwnedArgument>::lend(&#name);))
+            let span = Span::call_site().located_at(ty.span());
+            Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::lend(&#name);))
         });
         let own = args.iter().filter_map(|arg| {
             let Passing::Own(ty) = &arg.passing else { return None };
@@ -454,7 +473,10 @@ fn owned_param(private: &TokenStream) -> impl Fn(&Arg) -> TokenStream {
                 quote!(#name: #ty)
             }
             Passing::Into(target) => quote!(#name: #target),
-            Passing::Own(ty) => quote!(#name: <#ty as #private::OwnedArgument>::Owned),
+            Passing::Own(ty) => {
+                let span = Span::call_site().located_at(ty.span());
+                quote_spanned!(span=> #name: <#ty as #private::OwnedArgument>::Owned)
+            }
         }
     }
 }
@@ -472,9 +494,10 @@ fn body(model: &Model) -> TokenStream {
     let mut block = TokenStream::new();
     item.brace.surround(&mut block, |tokens| tokens.extend(item.body.clone()));
     let (asyncness, fn_token) = (&item.sig.asyncness, &item.sig.fn_token);
+    // The user's lint levels come after ours, and win.
     quote! {
-        #(#attrs)*
         #[allow(clippy::unused_async, clippy::needless_pass_by_value)]
+        #(#attrs)*
         #asyncness #fn_token __body #generics (#(#params),*) #output #where_clause #block
     }
 }

@@ -36,6 +36,12 @@ impl Item {
         self.attrs = kept;
         taken
     }
+
+    /// Puts statements before the body.
+    pub(crate) fn begin_with(&mut self, statements: &TokenStream) {
+        let body = &self.body;
+        self.body = quote!(#statements #body);
+    }
 }
 
 impl ToTokens for Item {

@@ -52,8 +52,8 @@ pub(crate) fn parse(
     if let Type::Path(path) = &**ty {
         if first_type_argument(&path.path).is_some_and(is_into_response) {
             let mut path = path.clone();
-            if let Some(last) = path.path.segments.last_mut() {
-                if let syn::PathArguments::AngleBracketed(arguments) = &mut last.arguments {
+            if let Some(last) = path.path.segments.last_mut()
+                && let syn::PathArguments::AngleBracketed(arguments) = &mut last.arguments {
                     for argument in &mut arguments.args {
                         if matches!(argument, syn::GenericArgument::Type(ty) if is_into_response(ty)) {
                             *argument = syn::GenericArgument::Type(Type::Verbatim(response.clone()));
@@ -61,11 +61,10 @@ pub(crate) fn parse(
                         }
                     }
                 }
-            }
             return Some(Output { ty: quote!(#path), conversion: Conversion::Inner });
         }
-        if let Some(param) = path.path.get_ident() {
-            if sig.generics.type_params().any(|known| known.ident == *param) {
+        if let Some(param) = path.path.get_ident()
+            && sig.generics.type_params().any(|known| known.ident == *param) {
                 errors.on(
                     ty,
                     format!(
@@ -74,7 +73,6 @@ pub(crate) fn parse(
                 );
                 return None;
             }
-        }
     }
     if contains_impl(ty) {
         errors.on(ty, "a cached function names the type it returns, of which `impl IntoResponse` is the one exception: what is stored is decided by the type");

@@ -36,7 +36,6 @@ impl Tags {
         &mut self,
         elements: impl IntoIterator<Item = Expr>,
         scope: &Scope<'_>,
-        facade: &TokenStream,
         errors: &mut Errors,
     ) {
         for element in elements {
@@ -49,7 +48,7 @@ impl Tags {
                 Some(Lit::Str(text)) => match Template::new(text, scope, errors) {
                     Some(template) if template.of_result => self.of_result.push(template),
                     Some(template) => self.literals.push(template),
-                    None => self.underlines.extend(underline(text, scope.names, facade)),
+                    None => self.underlines.extend(underline(text, scope.names).map(|tag| quote!({ #tag }))),
                 },
                 Some(_) => errors.on(&element, "a tag is text: write it as a string literal, such as \"contact:{id}\""),
                 None => self.exprs.push(element),

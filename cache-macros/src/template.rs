@@ -32,13 +32,16 @@ struct Placeholder {
     spec: String,
 }
 
+/// What fills a placeholder: a name, and the fields taken of it.
+type Fill = (Ident, Vec<Member>);
+
 /// A checked literal.
 pub(crate) struct Template {
     literal: LitStr,
     /// Text without placeholders, with `{{` undone.
     fixed: Option<String>,
     /// The literal with every placeholder numbered, and what fills them; only where fields are named.
-    numbered: Option<(String, Vec<(Ident, Vec<Member>)>)>,
+    numbered: Option<(String, Vec<Fill>)>,
     /// It reads the returned value.
     pub(crate) of_result: bool,
 }
@@ -157,40 +160,25 @@ impl Template {
 
 }
 
-/// Code whose errors underline the wrong placeholders *inside* a literal, which a macro cannot do
-/// on a stable compiler, but `format!` can. It is emitted beside our own error, which has the list.
-pub(crate) fn underline(
-    literal: &LitStr,
-    names: &[Ident],
-    facade: &TokenStream,
-) -> Option<TokenStream> {
+/// Code whose error underlines the wrong placeholder *inside* the literal, which a macro cannot do on
+/// a stable compiler, but `format!` can: it looks for the names where there is nothing but them. It
+/// is emitted beside our own error, which has the list.
+pub(crate) fn underline(literal: &LitStr, names: &[Ident]) -> Option<TokenStream> {
     let text = literal.value();
-    let mut seen: Vec<(String, bool)> = Vec::new();
     for piece in parse(&text).ok()? {
-        let Piece::Hole { placeholder, .. } = piece else { continue };
-        if !placeholder.fields.is_empty() || !placeholder.spec.is_empty() {
+        if let Piece::Hole { placeholder, .. } = piece
+            && (!placeholder.fields.is_empty() || is_index(&placeholder.root))
+        {
             return None;
         }
-        let known = names.iter().any(|name| name.unraw() == placeholder.root);
-        if !seen.iter().any(|(name, _)| *name == placeholder.root) {
-            seen.push((placeholder.root, known));
+    }
+    Some(quote! {
+        mod __tag {
+            fn tag(#(#names: u8),*) {
+                let _ = ::std::format!(#literal);
+            }
         }
-    }
-    if seen.iter().all(|(_, known)| *known) {
-        return None;
-    }
-    let span = literal.span();
-    let fills = seen.iter().map(|(name, known)| {
-        let name = syn::parse_str::<Ident>(name).ok()?;
-        let value = if *known {
-            quote!(0)
-        } else {
-            quote::quote_spanned!(span=> #facade::__private::unknown_placeholder())
-        };
-        Some(quote!(#name = #value))
-    });
-    let fills = fills.collect::<Option<Vec<_>>>()?;
-    Some(quote!(const _: () = { fn __tag() { let _ = ::std::format!(#literal, #(#fills),*); } };))
+    })
 }
 
 fn check(
@@ -199,7 +187,7 @@ fn check(
     at: &Range<usize>,
     scope: &Scope<'_>,
     errors: &mut Errors,
-) -> Option<(Ident, Vec<Member>)> {
+) -> Option<Fill> {
     let Placeholder { root, fields, .. } = placeholder;
     let what = scope.what;
     let is_root = scope.roots.contains(&root.as_str());

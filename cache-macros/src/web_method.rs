@@ -78,12 +78,12 @@ fn expand_or_fail(
     }
     let args = args::parse(&item.sig, options.key.as_ref(), options.foreground, errors);
     let output = returns::parse(&item.sig, &facade, errors);
-    let tags = tags(&mut item, &options, &args, &facade, errors);
+    let tags = tags(&mut item, &options, &args, errors);
     if !errors.is_empty() {
-        let underlines = tags.underlines;
+        item.begin_with(&tags.underlines);
         let item = item::without_helpers(&item.into_token_stream());
         let errors = std::mem::take(errors).into_tokens();
-        return Some(quote!(#errors #underlines #item));
+        return Some(quote!(#errors #item));
     }
     let model = Model { item, options, args, output: output?, tags, facade };
     let expansion = crate::expand::function(&model);
@@ -95,16 +95,15 @@ fn tags(
     item: &mut Item,
     options: &CacheOptions,
     args: &[Arg],
-    facade: &TokenStream,
     errors: &mut Errors,
 ) -> Tags {
     let names: Vec<_> = args.iter().flat_map(|arg| arg.bindings.iter().cloned()).collect();
     let scope = Scope { names: &names, what: "argument", roots: &["result"] };
     let mut tags = Tags::default();
-    tags.add(options.tags.iter().cloned(), &scope, facade, errors);
+    tags.add(options.tags.iter().cloned(), &scope, errors);
     for attr in item.take_attrs(|attr| is_named(attr.path(), "cache_tag")) {
         if let Some(listed) = errors.ok(crate::cache_tag::listed(&attr)) {
-            tags.add(listed, &scope, facade, errors);
+            tags.add(listed, &scope, errors);
         }
     }
     tags

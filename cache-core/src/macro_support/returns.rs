@@ -42,6 +42,9 @@ pub trait Shape: Copy + Send + Sync + 'static {
         self,
         output: Self::Output,
     ) -> impl Future<Output = Finished<Self::Stored, Self::Output>> + Send;
+    /// Nothing; that of [`UnstorableShape`] does not compile.
+    #[inline]
+    fn check(self) {}
 }
 
 /// A value that can be stored.
@@ -81,48 +84,76 @@ shapes! {
     OptionShape<T>;
     /// Any other: stored as it is.
     PlainShape<T>;
+    /// A return type of which `T` cannot be stored: a kind too, so that there is one error about it
+    /// and not one wherever it is used.
+    UnstorableShape<R, T>;
 }
 
-/// `Result` and `Option`.
-pub trait ShapeOfFallible {
-    /// The kind.
-    type Shape;
-    /// Tells the kind.
-    fn shape(&self) -> Self::Shape;
+macro_rules! ways {
+    ($($(#[$doc:meta])* $way:ident { $(<$($param:ident $(: $bound:path)?),+> $of:ty => $shape:ident<$($arg:ty),+>;)+ })+) => { $(
+        $(#[$doc])*
+        pub trait $way {
+            /// The kind.
+            type Shape;
+            /// Tells the kind.
+            fn shape(&self) -> Self::Shape;
+        }
+        $(
+            impl<$($param $(: $bound)?),+> $way for $of {
+                type Shape = $shape<$($arg),+>;
+
+                #[inline]
+                fn shape(&self) -> Self::Shape {
+                    $shape(PhantomData)
+                }
+            }
+        )+
+    )+ };
 }
-
-impl<T, E> ShapeOfFallible for &Returned<Result<T, E>> {
-    type Shape = ResultShape<T, E>;
-
-    #[inline]
-    fn shape(&self) -> Self::Shape {
-        ResultShape(PhantomData)
+ways! {
+    /// `Result` and `Option` of what can be stored.
+    ShapeOfFallible {
+        <T: Storable, E: Sendable> &&&Returned<Result<T, E>> => ResultShape<T, E>;
+        <T: Storable> &&&Returned<Option<T>> => OptionShape<T>;
+    }
+    /// What can be stored itself.
+    ShapeOfPlain {
+        <T: Storable> &&Returned<T> => PlainShape<T>;
+    }
+    /// `Result` and `Option` of what cannot.
+    ShapeOfUnstorableInside {
+        <T, E> &Returned<Result<T, E>> => UnstorableShape<Result<T, E>, T>;
+        <T> &Returned<Option<T>> => UnstorableShape<Option<T>, T>;
+    }
+    /// What cannot be stored.
+    ShapeOfUnstorable {
+        <T> Returned<T> => UnstorableShape<T, T>;
     }
 }
 
-impl<T> ShapeOfFallible for &Returned<Option<T>> {
-    type Shape = OptionShape<T>;
+/// What a load can hand to its caller.
+pub trait Sendable: Send + 'static {}
+impl<T: Send + 'static> Sendable for T {}
 
-    #[inline]
-    fn shape(&self) -> Self::Shape {
-        OptionShape(PhantomData)
+impl<R, T> UnstorableShape<R, T> {
+    /// Does not compile, and says why.
+    pub fn check(self)
+    where
+        T: Storable,
+    {
     }
 }
 
-/// All others.
-pub trait ShapeOfPlain {
-    /// The kind.
-    type Shape;
-    /// Tells the kind.
-    fn shape(&self) -> Self::Shape;
-}
+impl<R: Send + 'static, T: 'static> Shape for UnstorableShape<R, T> {
+    type Output = R;
+    type Stored = ();
 
-impl<T> ShapeOfPlain for Returned<T> {
-    type Shape = PlainShape<T>;
+    fn restore(self, (): ()) -> R {
+        unreachable!("never stored")
+    }
 
-    #[inline]
-    fn shape(&self) -> Self::Shape {
-        PlainShape(PhantomData)
+    fn finish(self, output: R) -> impl Future<Output = Finished<(), R>> + Send {
+        ready(Finished::Refuse(output, NotStorable::Response))
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a value weighs, how an argument is owned, and whether a value is refused by its content.
 
 use std::borrow::Borrow;
+use std::ffi::{CStr, OsStr};
 use std::marker::PhantomData;
 use std::mem::size_of_val;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -77,17 +79,47 @@ pub trait OwnedArgument {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: ToOwned<Owned: Send + 'static> + ?Sized> OwnedArgument for T {
-    type Owned = T::Owned;
+impl<T: Clone + Send + 'static> OwnedArgument for T {
+    type Owned = T;
 
-    fn own(&self) -> T::Owned {
-        self.to_owned()
+    fn own(&self) -> T {
+        self.clone()
     }
 
-    fn lend(owned: &T::Owned) -> &T {
-        owned.borrow()
+    fn lend(owned: &T) -> &T {
+        owned
     }
 }
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + 'static> OwnedArgument for [T] {
+    type Owned = Vec<T>;
+
+    fn own(&self) -> Vec<T> {
+        self.to_vec()
+    }
+
+    fn lend(owned: &Vec<T>) -> &[T] {
+        owned
+    }
+}
+
+macro_rules! unsized_owned {
+    ($($of:ty),+) => { $(
+        impl OwnedArgument for $of {
+            type Owned = <$of as ToOwned>::Owned;
+
+            fn own(&self) -> Self::Owned {
+                self.to_owned()
+            }
+
+            fn lend(owned: &Self::Owned) -> &Self {
+                owned.borrow()
+            }
+        }
+    )+ };
+}
+unsized_owned!(str, Path, OsStr, CStr);
 
 /// Values of most types are stored whatever they are; those of axum may carry an error's status.
 pub trait RefusalNone {

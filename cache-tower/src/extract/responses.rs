@@ -89,7 +89,7 @@ pub trait ShapeOfResponse {
     fn shape(&self) -> Self::Shape;
 }
 
-impl ShapeOfResponse for &&Returned<Response> {
+impl ShapeOfResponse for &&&&Returned<Response> {
     type Shape = ResponseShape;
 
     #[inline]
@@ -98,7 +98,7 @@ impl ShapeOfResponse for &&Returned<Response> {
     }
 }
 
-impl<E> ShapeOfResponse for &&Returned<Result<Response, E>> {
+impl<E> ShapeOfResponse for &&&&Returned<Result<Response, E>> {
     type Shape = FallibleResponseShape<E>;
 
     #[inline]

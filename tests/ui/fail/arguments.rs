@@ -1,0 +1,40 @@
+use revalidate::web_method;
+
+struct Session;
+
+#[web_method(cache(ttl = 60))]
+async fn by_type(session: Session, id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60))]
+async fn by_name(caller: u64, id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60))]
+async fn no_expression(#[cache(key)] id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60))]
+async fn no_decision(#[cache(ignore)] id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60))]
+async fn two_decisions(#[cache(key = id, skip)] id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60, key = id))]
+async fn both_keys(#[cache(skip)] id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60, key = 3))]
+async fn one_key_for_all(id: u32) -> u32 {
+    id
+}
+
+fn main() {}
