@@ -28,7 +28,7 @@ pin_project! {
     enum Kind<B> {
         None,
         Whole { bytes: Bytes },
-        Recorded { reader: Reader<B> },
+        Recorded { reader: Box<Reader<B>> },
         Inner { #[pin] body: B, scope: Option<Scope> },
     }
 }
@@ -46,7 +46,8 @@ impl<B> CacheBody<B> {
         }
     }
 
-    pub(crate) const fn recorded(reader: Reader<B>) -> Self {
+    pub(crate) fn recorded(reader: Reader<B>) -> Self {
+        let reader = Box::new(reader);
         Self {
             kind: Kind::Recorded { reader },
         }

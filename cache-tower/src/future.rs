@@ -1,100 +1,57 @@
-//! The layer's response future: ready on a hit, the inner service's own where a request passes by,
-//! boxed only on a miss.
+//! The layer's response future: ready on a hit, boxed only where the inner service is called.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::Response;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::body::CacheBody;
-use crate::respond::Passed;
 
 type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-pin_project! {
-    /// The future of [`CacheService`](crate::CacheService).
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, ReqBody, ResBody>
-    where
-        S: Service<Request<ReqBody>>,
-    {
-        #[pin]
-        state: State<S, ReqBody, ResBody>,
-    }
+/// The future of [`CacheService`](crate::CacheService).
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<B, E>(State<B, E>);
+
+enum State<B, E> {
+    Ready(Option<Response<CacheBody<B>>>),
+    Boxed(Boxed<Response<CacheBody<B>>, E>),
 }
 
-pin_project! {
-    #[project = StateProjected]
-    enum State<S, ReqBody, ResBody>
-    where
-        S: Service<Request<ReqBody>>,
-    {
-        Ready { response: Option<Response<CacheBody<ResBody>>> },
-        Passing { #[pin] oneshot: Oneshot<S, Request<ReqBody>>, passed: Passed },
-        Boxed { future: Boxed<Response<CacheBody<ResBody>>, S::Error> },
-    }
-}
+// A body in a response that is ready is not pinned there.
+impl<B, E> Unpin for ResponseFuture<B, E> {}
 
-impl<S, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody>
-where
-    S: Service<Request<ReqBody>>,
-{
+impl<B, E> ResponseFuture<B, E> {
     #[inline]
-    pub(crate) const fn ready(response: Response<CacheBody<ResBody>>) -> Self {
-        Self {
-            state: State::Ready {
-                response: Some(response),
-            },
-        }
-    }
-
-    pub(crate) const fn passing(service: S, request: Request<ReqBody>, passed: Passed) -> Self {
-        Self {
-            state: State::Passing {
-                oneshot: Oneshot::new(service, request),
-                passed,
-            },
-        }
+    pub(crate) const fn ready(response: Response<CacheBody<B>>) -> Self {
+        Self(State::Ready(Some(response)))
     }
 
     pub(crate) fn boxed(
-        future: impl Future<Output = Result<Response<CacheBody<ResBody>>, S::Error>> + Send + 'static,
+        future: impl Future<Output = Result<Response<CacheBody<B>>, E>> + Send + 'static,
     ) -> Self {
-        Self {
-            state: State::Boxed {
-                future: Box::pin(future),
-            },
-        }
+        Self(State::Boxed(Box::pin(future)))
     }
 }
 
-impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-{
-    type Output = Result<Response<CacheBody<ResBody>>, S::Error>;
+impl<B, E> Future for ResponseFuture<B, E> {
+    type Output = Result<Response<CacheBody<B>>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjected::Ready { response } => Poll::Ready(Ok(response
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Ready(response) => Poll::Ready(Ok(response
                 .take()
                 .expect("not polled again once it is ready"))),
-            StateProjected::Passing { oneshot, passed } => {
-                let polled = passed.run(|| oneshot.poll(cx));
-                Poll::Ready(ready!(polled).map(|response| passed.finish(response)))
-            }
-            StateProjected::Boxed { future } => future.as_mut().poll(cx),
+            State::Boxed(future) => future.as_mut().poll(cx),
         }
     }
 }
 
-impl<S, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, ReqBody, ResBody>
-where
-    S: Service<Request<ReqBody>>,
-{
+impl<B, E> fmt::Debug for ResponseFuture<B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

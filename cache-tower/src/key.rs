@@ -1,48 +1,103 @@
 //! The key of a request: what the client asked for, each part after its length, so that no two
 //! requests share one by accident or by design.
 
-use http::header::{COOKIE, HOST};
-use http::{Extensions, HeaderMap, Uri};
-use smallvec::SmallVec;
+use std::fmt;
+
+use http::header::COOKIE;
+use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
 use crate::policy::Cookies;
-use crate::refusal::Refusal;
 
 /// The bytes of a key, on the stack for ordinary lengths.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeyBuf(SmallVec<[u8; 192]>);
+#[derive(Clone)]
+pub(crate) struct KeyBuf {
+    length: usize,
+    stack: [u8; ORDINARY],
+    /// All of it, where it is longer.
+    heap: Vec<u8>,
+}
+
+/// The longest key that takes no allocation.
+const ORDINARY: usize = 192;
 
 impl KeyBuf {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.0
+    pub(crate) const fn new() -> Self {
+        Self {
+            length: 0,
+            stack: [0; ORDINARY],
+            heap: Vec::new(),
+        }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        if self.length <= ORDINARY {
+            &self.stack[..self.length]
+        } else {
+            &self.heap
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        match self.stack.get_mut(self.length..end) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => self.spill(bytes),
+        }
+        self.length = end;
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        if self.length <= ORDINARY {
+            self.heap.extend_from_slice(&self.stack[..self.length]);
+        }
+        self.heap.extend_from_slice(bytes);
     }
 
     /// Writes bytes after their length, which takes one byte up to 254.
     #[inline]
     pub(crate) fn part(&mut self, bytes: &[u8]) {
         match u8::try_from(bytes.len()) {
-            Ok(length) if length < u8::MAX => self.0.push(length),
+            Ok(length) if length < u8::MAX => self.push(&[length]),
             _ => {
-                self.0.push(u8::MAX);
-                self.0
-                    .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+                self.push(&[u8::MAX]);
+                self.push(&(bytes.len() as u64).to_le_bytes());
             }
         }
-        self.0.extend_from_slice(bytes);
+        self.push(bytes);
     }
 
     #[inline]
     pub(crate) fn flag(&mut self, flag: u8) {
-        self.0.push(flag);
+        self.push(&[flag]);
     }
 
     /// Marks what follows as the second level.
     pub(crate) fn begin_variant(&mut self) {
-        self.0.push(b'V');
+        self.flag(b'V');
+    }
+
+    fn last_mut(&mut self, count: usize) -> &mut [u8] {
+        let start = self.length - count;
+        if self.length <= ORDINARY {
+            &mut self.stack[start..self.length]
+        } else {
+            &mut self.heap[start..]
+        }
+    }
+}
+
+impl fmt::Debug for KeyBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyBuf")
+            .field(&self.as_slice().escape_ascii().to_string())
+            .finish()
     }
 }
 
@@ -66,30 +121,21 @@ pub(crate) struct Realm<'a> {
     pub(crate) cookies: Option<&'a Cookies>,
 }
 
-/// Writes the key of a GET for `uri`; a HEAD is looked up under it too.
-pub(crate) fn request_key(
+/// Writes the key of a GET for `uri`; a HEAD is looked up under it too. `host`: the header's value.
+#[inline]
+pub(crate) fn write_key(
+    key: &mut KeyBuf,
     uri: &Uri,
+    host: Option<&HeaderValue>,
     headers: &HeaderMap,
     realm: Realm<'_>,
-) -> Result<KeyBuf, Refusal> {
-    let mut key = KeyBuf::default();
-    key.flag(realm.depth);
-    key.flag(u8::from(realm.authorized));
+) {
+    key.push(&[b'G', realm.depth, u8::from(realm.authorized)]);
     key.part(realm.layer.as_bytes());
-    key.part(b"GET");
     key.part(uri.scheme_str().unwrap_or_default().as_bytes());
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next();
-    // Which of several the handler believes cannot be known.
-    if hosts.next().is_some() {
-        return Err(Refusal::Host);
-    }
     match uri.authority() {
-        Some(authority) => write_host(&mut key, authority.as_str().as_bytes()),
-        None => write_host(
-            &mut key,
-            host.map(http::HeaderValue::as_bytes).unwrap_or_default(),
-        ),
+        Some(authority) => write_host(key, authority.as_str().as_bytes()),
+        None => write_host(key, host.map(HeaderValue::as_bytes).unwrap_or_default()),
     }
     key.part(uri.path().as_bytes());
     match uri.query() {
@@ -101,18 +147,16 @@ pub(crate) fn request_key(
     }
     if let Some(Cookies::Vary(names)) = realm.cookies {
         for name in names {
-            write_cookie(&mut key, name, headers);
+            write_cookie(key, name, headers);
         }
     }
-    Ok(key)
 }
 
 /// Hosts are equal whatever their case.
 #[inline]
 fn write_host(key: &mut KeyBuf, host: &[u8]) {
     key.part(host);
-    let start = key.0.len() - host.len();
-    key.0[start..].make_ascii_lowercase();
+    key.last_mut(host.len()).make_ascii_lowercase();
 }
 
 /// Writes every value that the request gives the cookie `name`, in their order.
@@ -151,10 +195,15 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        request_key(&uri.parse().unwrap(), &map, realm)
-            .unwrap()
-            .as_slice()
-            .to_vec()
+        let mut key = KeyBuf::new();
+        write_key(
+            &mut key,
+            &uri.parse().unwrap(),
+            map.get("host"),
+            &map,
+            realm,
+        );
+        key.as_slice().to_vec()
     }
 
     #[test]
@@ -206,18 +255,24 @@ mod tests {
     }
 
     #[test]
-    fn hosts_ignore_case_and_must_be_one() {
-        assert_eq!(
-            key("/", &[("host", "Example.COM")], REALM),
-            key("/", &[("host", "example.com")], REALM)
-        );
-        let mut headers = HeaderMap::new();
-        headers.append(HOST, "a".parse().unwrap());
-        headers.append(HOST, "b".parse().unwrap());
-        assert_eq!(
-            request_key(&"/".parse().unwrap(), &headers, REALM).err(),
-            Some(Refusal::Host)
-        );
+    fn hosts_ignore_case() {
+        let of = |host| key("/", &[("host", host)], REALM);
+        assert_eq!(of("Example.COM"), of("example.com"));
+    }
+
+    #[test]
+    fn long_keys_spill_whole() {
+        let mut long = KeyBuf::new();
+        let mut expected = Vec::new();
+        for n in 0..100_u8 {
+            long.part(&[n; 5]);
+            expected.push(5);
+            expected.extend([n; 5]);
+            assert_eq!(long.as_slice(), expected);
+        }
+        assert_eq!(long.len(), 600);
+        long.last_mut(2).copy_from_slice(b"ab");
+        assert!(long.as_slice().ends_with(b"ab"));
     }
 
     #[test]

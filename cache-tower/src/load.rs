@@ -29,10 +29,6 @@ use crate::storing::Storing;
 use crate::vary::VaryNames;
 
 /// What the caller whose request was loaded is told.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once, from task to task; nearly always the large one"
-)]
 pub(crate) enum Led<B, E> {
     Response {
         parts: Parts,
@@ -160,7 +156,7 @@ where
             );
         }
         let verdict = verdict(&config, &cache, &lead, &parts, &body, &sent).and_then(|judged| {
-            let variant = variant(&key, selected.as_ref(), &parts.headers, &sent)?;
+            let variant = variant(&key, selected.as_deref(), &parts.headers, &sent)?;
             Ok((judged, variant))
         });
         let (judged, variant) = match verdict {

@@ -39,7 +39,7 @@ pub(crate) struct Miss<S, ReqBody> {
     /// The first-level key.
     pub(crate) key: KeyBuf,
     /// The names that responses vary by, and the key of the variant, where they are known.
-    pub(crate) selected: Option<Variant>,
+    pub(crate) selected: Option<Box<Variant>>,
     pub(crate) arrival: Arrival,
     pub(crate) reason: Reason,
     /// What is stored and may be served if the load fails.

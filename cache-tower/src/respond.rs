@@ -50,7 +50,7 @@ impl Client {
             cache,
             held,
             stored,
-            &self.conditions,
+            Some(&self.conditions).filter(|conditions| !conditions.is_empty()),
             self.head,
             self.nested,
             handled,
@@ -89,7 +89,7 @@ pub(crate) fn reuse<B>(
     cache: &Cache,
     held: &Held<Kept>,
     stored: &Stored,
-    request: &HeaderMap,
+    conditions: Option<&HeaderMap>,
     head: bool,
     nested: bool,
     handled: Option<Handled>,
@@ -102,7 +102,7 @@ pub(crate) fn reuse<B>(
     }
     let mut status = stored.status;
     let mut body = None;
-    if conditional::is_current(request, status, &headers) {
+    if conditions.is_some_and(|request| conditional::is_current(request, status, &headers)) {
         conditional::strip_for_304(&mut headers);
         status = StatusCode::NOT_MODIFIED;
     } else if !head {
@@ -121,7 +121,7 @@ pub(crate) fn reuse<B>(
 }
 
 /// How a request that passes by is finished.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Passed {
     /// `None` within a response that is recorded with this cache: that one's is in force, and learns
     /// what there is to learn.

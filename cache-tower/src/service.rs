@@ -1,5 +1,7 @@
 //! The service: looks a request up where it arrives, and sends on what the cache cannot answer.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -7,14 +9,17 @@ use std::time::Instant;
 use bytes::Bytes;
 use cache_core::respond::{self, Arrival, Found, Held};
 use cache_core::{Cache, NotStorable, Reason};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, RANGE, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
+    TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::body::{BoxError, CacheBody};
-use crate::future::ResponseFuture;
-use crate::key::{KeyBuf, Realm, client_uri, request_key};
+use crate::future::{Oneshot, ResponseFuture};
+use crate::key::{KeyBuf, Realm, client_uri, write_key};
 use crate::layer::Config;
 use crate::miss::{Miss, refresh};
 use crate::policy::Bypass;
@@ -76,86 +81,135 @@ impl<S> CacheService<S> {
     }
 }
 
-impl Config {
-    /// The key to look a request up under, or why it passes by.
+/// What of a request's headers matters here, seen in one pass over them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen<'r> {
+    host: Option<&'r HeaderValue>,
+    authorized: bool,
+    conditional: bool,
+    cookie: bool,
+    refusal: Option<Refusal>,
+}
+
+impl<'r> Seen<'r> {
     #[inline]
-    fn admit<B>(&self, request: &Request<B>, depth: u8) -> Result<KeyBuf, Refusal> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            return Err(Refusal::Method);
+    fn of(headers: &'r HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for (name, value) in headers {
+            if *name == HOST {
+                // Which of several the handler believes cannot be known.
+                if seen.host.replace(value).is_some() {
+                    seen.refusal = Some(Refusal::Host);
+                }
+            } else if *name == COOKIE {
+                seen.cookie = true;
+            } else if *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE {
+                seen.conditional = true;
+            } else if *name == AUTHORIZATION {
+                seen.authorized = true;
+            } else if *name == RANGE {
+                seen.refusal = Some(Refusal::Range);
+            } else if (*name == CONTENT_LENGTH && value != "0") || *name == TRANSFER_ENCODING {
+                seen.refusal = Some(Refusal::RequestBody);
+            }
         }
-        if request.extensions().get::<Bypass>().is_some() {
+        seen
+    }
+}
+
+/// What is to be looked for, and how it is to be answered.
+struct Admitted {
+    head: bool,
+    conditional: bool,
+}
+
+impl Config {
+    /// Writes the key to look a request up under, or says why it passes by.
+    #[inline]
+    fn admit<B>(
+        &self,
+        request: &Request<B>,
+        depth: u8,
+        key: &mut KeyBuf,
+    ) -> Result<Admitted, Refusal> {
+        let head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            _ => return Err(Refusal::Method),
+        };
+        let extensions = request.extensions();
+        if extensions.get::<Bypass>().is_some() {
             return Err(Refusal::Bypass);
         }
         let headers = request.headers();
-        let mut authorized = false;
-        if !headers.is_empty() {
-            if headers.contains_key(RANGE) {
-                return Err(Refusal::Range);
-            }
-            let length = headers.get(CONTENT_LENGTH);
-            if length.is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING)
-            {
-                return Err(Refusal::RequestBody);
-            }
-            if self.life.is_some() && self.cookies.is_none() && headers.contains_key(COOKIE) {
-                return Err(Refusal::Cookie);
-            }
-            authorized = headers.contains_key(AUTHORIZATION);
+        let seen = Seen::of(headers);
+        if let Some(refusal) = seen.refusal {
+            return Err(refusal);
         }
-        let uri = client_uri(request.uri(), request.extensions());
+        if seen.cookie && self.life.is_some() && self.cookies.is_none() {
+            return Err(Refusal::Cookie);
+        }
         let realm = Realm {
             layer: &self.name,
             depth,
-            authorized,
+            authorized: seen.authorized,
             cookies: self.cookies.as_ref(),
         };
-        request_key(uri, headers, realm)
+        let uri = client_uri(request.uri(), extensions);
+        write_key(key, uri, seen.host, headers, realm);
+        Ok(Admitted {
+            head,
+            conditional: seen.conditional,
+        })
     }
 }
 
 /// Where a look ended.
 pub(crate) struct Look {
-    pub(crate) found: Found<Kept>,
-    pub(crate) arrival: Arrival,
-    pub(crate) selected: Option<Variant>,
+    found: Found<Kept>,
+    arrival: Arrival,
+    /// The names that responses vary by, and the key of the variant, where they are known.
+    pub(crate) selected: Option<Box<Variant>>,
 }
 
 /// Looks for the response to a request: under its key, and where responses vary under the variant's.
-#[inline]
 pub(crate) fn look(cache: &Cache, key: &KeyBuf, headers: &HeaderMap) -> Result<Look, Refusal> {
     let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
+    look_further(cache, key, headers, arrival, found)
+}
+
+fn look_further(
+    cache: &Cache,
+    key: &KeyBuf,
+    headers: &HeaderMap,
+    arrival: Arrival,
+    found: Found<Kept>,
+) -> Result<Look, Refusal> {
     let names = match &found {
         Found::Fresh(held, _) | Found::Stale(held) => match &**held {
-            Kept::Variants(names) => names,
-            Kept::Response(_) => {
-                return Ok(Look {
-                    found,
-                    arrival,
-                    selected: None,
-                });
-            }
+            Kept::Variants(names) => Some(names.clone()),
+            Kept::Response(_) => None,
         },
-        Found::Unstorable(_) | Found::Miss(..) => {
-            return Ok(Look {
-                found,
-                arrival,
-                selected: None,
-            });
-        }
+        Found::Unstorable(_) | Found::Miss(..) => None,
     };
-    let variant = Variant {
-        key: names.select(key, headers)?,
-        names: names.clone(),
+    let Some(names) = names else {
+        return Ok(Look {
+            found,
+            arrival,
+            selected: None,
+        });
     };
-    let (arrival, found) = respond::find::<Kept>(cache, variant.key.as_slice());
+    let key = names.select(key, headers)?;
+    let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
     Ok(Look {
         found,
         arrival,
-        selected: Some(variant),
+        selected: Some(Box::new(Variant { names, key })),
     })
 }
 
 /// The response of an entry, where it is one.
+#[inline]
 pub(crate) fn response_of(held: &Held<Kept>) -> Option<&Stored> {
     match &**held {
         Kept::Response(stored) => Some(stored),
@@ -173,7 +227,7 @@ where
 {
     type Response = Response<CacheBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody, ResBody>;
+    type Future = ResponseFuture<ResBody, S::Error>;
 
     /// Always ready.
     #[inline]
@@ -190,43 +244,61 @@ where
                     current = cache;
                     &current
                 }
-                None => {
-                    let passed = Passed::without_cache();
-                    return ResponseFuture::passing(self.inner.clone(), request, passed);
-                }
+                None => return self.pass(request, Passed::without_cache()),
             },
         };
         let depth = Depth::of(&request);
-        let look = self
-            .config
-            .admit(&request, depth)
-            .and_then(|key| Ok((look(cache, &key, request.headers())?, key)));
-        let (look, key) = match look {
-            Ok(found) => found,
-            Err(refusal) => return self.pass(cache, request, refusal),
+        let mut key = KeyBuf::new();
+        let admitted = match self.config.admit(&request, depth, &mut key) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.refuse(cache, request, refusal),
         };
-        let head = request.method() == Method::HEAD;
+        let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
+        if let Found::Fresh(held, false) = &found
+            && let Some(stored) = response_of(held)
+        {
+            let conditions = admitted.conditional.then(|| request.headers());
+            let nested = depth > 0;
+            let response = reuse(cache, held, stored, conditions, admitted.head, nested, None);
+            respond::count(cache, Reason::Hit, false, None);
+            return ResponseFuture::ready(response);
+        }
+        match look_further(cache, &key, request.headers(), arrival, found) {
+            Ok(look) => self.answer(cache, request, look, key, depth, admitted),
+            Err(refusal) => self.refuse(cache, request, refusal),
+        }
+    }
+}
+
+impl<S> CacheService<S> {
+    /// Answers what was not simply a hit.
+    fn answer<ReqBody, ResBody>(
+        &self,
+        cache: &Cache,
+        request: Request<ReqBody>,
+        look: Look,
+        key: KeyBuf,
+        depth: u8,
+        admitted: Admitted,
+    ) -> ResponseFuture<ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        ReqBody: Send + 'static,
+        ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let reason = match &look.found {
             Found::Fresh(held, _) | Found::Stale(held) => match response_of(held) {
                 Some(stored) => {
-                    let response = reuse(
-                        cache,
-                        held,
-                        stored,
-                        request.headers(),
-                        head,
-                        depth > 0,
-                        None,
-                    );
-                    let reason = if held.is_stale() {
-                        Reason::Stale
-                    } else {
-                        Reason::Hit
-                    };
+                    let conditions = admitted.conditional.then(|| request.headers());
+                    let (head, nested) = (admitted.head, depth > 0);
+                    let response = reuse(cache, held, stored, conditions, head, nested, None);
+                    let stale = held.is_stale();
+                    let reason = if stale { Reason::Stale } else { Reason::Hit };
                     respond::count(cache, reason, false, None);
-                    if !matches!(look.found, Found::Fresh(_, false))
-                        && stored.may_refresh(cache.clock().now())
-                    {
+                    let wanted = !matches!(look.found, Found::Fresh(_, false));
+                    if wanted && stored.may_refresh(cache.clock().now()) {
                         refresh(self.miss(cache, request, look, key, depth, Reason::Stale));
                     }
                     return ResponseFuture::ready(response);
@@ -234,18 +306,17 @@ where
                 None => Reason::NeverStored,
             },
             Found::Unstorable(code) => {
-                return self.pass(cache, request, Refusal::from_code(*code));
+                return self.refuse(cache, request, Refusal::from_code(*code));
             }
             Found::Miss(reason, _) => *reason,
         };
-        if head {
-            return self.pass(cache, request, Refusal::Head);
+        if admitted.head {
+            return self.refuse(cache, request, Refusal::Head);
         }
-        ResponseFuture::boxed(self.miss(cache, request, look, key, depth, reason).answer())
+        let miss = self.miss(cache, request, look, key, depth, reason);
+        ResponseFuture::boxed(miss.answer())
     }
-}
 
-impl<S> CacheService<S> {
     fn miss<ReqBody>(
         &self,
         cache: &Cache,
@@ -278,14 +349,17 @@ impl<S> CacheService<S> {
         }
     }
 
-    fn pass<ReqBody, ResBody>(
+    fn refuse<ReqBody, ResBody>(
         &self,
         cache: &Cache,
         mut request: Request<ReqBody>,
         refusal: Refusal,
-    ) -> ResponseFuture<S, ReqBody, ResBody>
+    ) -> ResponseFuture<ResBody, S::Error>
     where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        ReqBody: Send + 'static,
+        ResBody: Send + 'static,
     {
         let forward = match refusal {
             Refusal::Method => Forward::Method,
@@ -302,7 +376,27 @@ impl<S> CacheService<S> {
         };
         respond::count(cache, reason, false, None);
         Depth::deepen(&mut request);
-        let passed = Passed::new(cache, forward, refusal.as_str(), refusal == Refusal::Bypass);
-        ResponseFuture::passing(self.inner.clone(), request, passed)
+        let bypass = refusal == Refusal::Bypass;
+        let passed = Passed::new(cache, forward, refusal.as_str(), bypass);
+        self.pass(request, passed)
+    }
+
+    fn pass<ReqBody, ResBody>(
+        &self,
+        request: Request<ReqBody>,
+        passed: Passed,
+    ) -> ResponseFuture<ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        ReqBody: Send + 'static,
+        ResBody: Send + 'static,
+    {
+        let service = self.inner.clone();
+        ResponseFuture::boxed(async move {
+            let mut response = pin!(Oneshot::new(service, request));
+            let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;
+            Ok(passed.finish(response))
+        })
     }
 }

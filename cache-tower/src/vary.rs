@@ -150,7 +150,7 @@ mod tests {
 
     fn key(vary: &str, request: &[(&str, &str)]) -> Vec<u8> {
         let names = VaryNames::of(&headers(&[("vary", vary)])).unwrap();
-        let key = names.select(&KeyBuf::default(), &headers(request)).unwrap();
+        let key = names.select(&KeyBuf::new(), &headers(request)).unwrap();
         key.as_slice().to_vec()
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let long = "x".repeat(MAX_BYTES + 1);
         let request = headers(&[("x-a", &long)]);
         assert_eq!(
-            names.select(&KeyBuf::default(), &request).err(),
+            names.select(&KeyBuf::new(), &request).err(),
             Some(Refusal::VaryLimit)
         );
     }
