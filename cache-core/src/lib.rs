@@ -19,7 +19,7 @@ mod engine;
 mod entry;
 mod error;
 mod explain;
-#[cfg(revalidate_shuttle)]
+#[cfg(any(revalidate_shuttle, revalidate_loom))]
 #[doc(hidden)]
 pub mod explore;
 mod flight;

@@ -1,5 +1,9 @@
 //! The sweeper: gives memory back after invalidations, paced, in the background. No read waits for
 //! it, and nothing is invalid because of it: entries are judged when read, swept or not.
+#![cfg_attr(
+    any(revalidate_shuttle, revalidate_loom),
+    allow(dead_code, unused_imports)
+)]
 
 use std::sync::Arc;
 use std::sync::Weak;
