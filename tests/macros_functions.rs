@@ -337,10 +337,7 @@ async fn expressions_stand_for_arguments_and_skipped_ones_are_left_out() {
 
 counter!(HERE);
 #[web_method(cache(ttl = 60, foreground))]
-async fn longest(
-    #[cache(key = words.len())] words: &[&str],
-    cell: std::rc::Rc<u8>,
-) -> String {
+async fn longest(#[cache(key = words.len())] words: &[&str], cell: std::rc::Rc<u8>) -> String {
     HERE.fetch_add(1, SeqCst);
     let longest = words.iter().max_by_key(|word| word.len());
     format!("{}{cell}", longest.unwrap_or(&""))

@@ -45,12 +45,18 @@ impl IntoResponse for AppError {
 }
 
 #[web_method(cache(tags = ["contacts", "by-id:{id}"], ttl = "1h"))]
-async fn contact(State(loads): State<Loads>, Path(id): Path<i64>) -> Result<Json<Contact>, AppError> {
+async fn contact(
+    State(loads): State<Loads>,
+    Path(id): Path<i64>,
+) -> Result<Json<Contact>, AppError> {
     let n = loads.count();
     if id < 0 {
         return Err(AppError);
     }
-    Ok(Json(Contact { id, name: format!("load {n}") }))
+    Ok(Json(Contact {
+        id,
+        name: format!("load {n}"),
+    }))
 }
 
 #[derive(Deserialize, Serialize)]
@@ -73,7 +79,10 @@ async fn search(
 ) -> impl IntoResponse {
     let n = loads.count();
     let extra = extra.len();
-    ([(header::CACHE_CONTROL, "max-age=5")], format!("{method} {q} {page} {extra} {n}"))
+    (
+        [(header::CACHE_CONTROL, "max-age=5")],
+        format!("{method} {q} {page} {extra} {n}"),
+    )
 }
 
 #[web_method(cache(ttl = "1h"))]
@@ -125,9 +134,16 @@ fn streamed(chunks: Vec<String>, end: End) -> Response {
 }
 
 #[web_method(cache(ttl = "1h"))]
-async fn fallible(State(loads): State<Loads>, Path(ok): Path<bool>) -> Result<impl IntoResponse, AppError> {
+async fn fallible(
+    State(loads): State<Loads>,
+    Path(ok): Path<bool>,
+) -> Result<impl IntoResponse, AppError> {
     let n = loads.count();
-    if ok { Ok((StatusCode::CREATED, n.to_string())) } else { Err(AppError) }
+    if ok {
+        Ok((StatusCode::CREATED, n.to_string()))
+    } else {
+        Err(AppError)
+    }
 }
 
 #[web_method(cache(ttl = "1h", timeout = "2h"))]
@@ -177,16 +193,28 @@ async fn state_is_not_in_the_key_and_the_path_is() {
         assert_eq!(text(&app, "/contacts/7").await, first);
         assert_ne!(text(&app, "/contacts/8").await.1, first.1);
         contact::remove_cached(Path(7)).await.unwrap();
-        assert_eq!(text(&app, "/contacts/7").await.1, r#"{"id":7,"name":"load 2"}"#);
+        assert_eq!(
+            text(&app, "/contacts/7").await.1,
+            r#"{"id":7,"name":"load 2"}"#
+        );
         // By the tag of the argument, and by the one that the value itself has.
         revalidate::invalidate_cache("by-id:7").await.unwrap();
-        assert_eq!(text(&app, "/contacts/7").await.1, r#"{"id":7,"name":"load 3"}"#);
+        assert_eq!(
+            text(&app, "/contacts/7").await.1,
+            r#"{"id":7,"name":"load 3"}"#
+        );
         revalidate::invalidate_cache("contact:7").await.unwrap();
-        assert_eq!(text(&app, "/contacts/7").await.1, r#"{"id":7,"name":"load 4"}"#);
+        assert_eq!(
+            text(&app, "/contacts/7").await.1,
+            r#"{"id":7,"name":"load 4"}"#
+        );
         // Errors are not kept.
         assert_eq!(text(&app, "/contacts/-1").await.0, 404);
         assert_eq!(text(&app, "/contacts/-1").await.0, 404);
-        assert_eq!(text(&app, "/contacts/9").await.1, r#"{"id":9,"name":"load 7"}"#);
+        assert_eq!(
+            text(&app, "/contacts/9").await.1,
+            r#"{"id":9,"name":"load 7"}"#
+        );
     })
     .await;
 }
@@ -198,7 +226,11 @@ async fn every_extractor_in_the_key_tells_calls_apart() {
         assert_eq!(first, (200, "GET a 0 1 0".to_owned()));
         assert_eq!(text(&app, "/search?q=a").await, first);
         assert_eq!(text(&app, "/search?q=a&page=1").await.1, "GET a 1 2 1");
-        let response = send(&app, Request::get("/search?q=a").body(Body::empty()).unwrap()).await;
+        let response = send(
+            &app,
+            Request::get("/search?q=a").body(Body::empty()).unwrap(),
+        )
+        .await;
         assert_eq!(response.headers()["cache-control"], "max-age=5");
         revalidate::invalidate_cache("contacts").await.unwrap();
         assert_eq!(text(&app, "/search?q=a").await.1, "GET a 0 1 2");
@@ -238,11 +270,19 @@ async fn what_a_response_is_decides_whether_it_is_kept() {
         let (_, many) = text(&app, "/made/many").await;
         assert!(many.len() > 3 << 20 && many.starts_with('x') && !many.ends_with('x'));
         for _ in 0..2 {
-            let response = send(&app, Request::get("/made/failing").body(Body::empty()).unwrap()).await;
+            let response = send(
+                &app,
+                Request::get("/made/failing").body(Body::empty()).unwrap(),
+            )
+            .await;
             assert!(response.into_body().collect().await.is_err());
         }
         // What never ends reaches its caller all the same.
-        let response = send(&app, Request::get("/made/endless").body(Body::empty()).unwrap()).await;
+        let response = send(
+            &app,
+            Request::get("/made/endless").body(Body::empty()).unwrap(),
+        )
+        .await;
         let frame = response.into_body().frame().await.unwrap().unwrap();
         assert!(frame.into_data().unwrap().iter().all(u8::is_ascii_digit));
     })

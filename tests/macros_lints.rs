@@ -33,7 +33,11 @@ pub mod library {
     /// When there is nothing.
     #[must_use = "finding is all it does"]
     #[web_method(cache(tags = ["found:{first}", "word:{name}"], ttl = "1h", key = (name, first, more.len())))]
-    pub async fn find(name: &str, (first, _): (u8, u8), more: impl Into<String>) -> Result<String, std::fmt::Error> {
+    pub async fn find(
+        name: &str,
+        (first, _): (u8, u8),
+        more: impl Into<String>,
+    ) -> Result<String, std::fmt::Error> {
         Ok(format!("{name}{first}{}", more.into()))
     }
 

@@ -41,12 +41,19 @@ struct Booking {
 struct Failure;
 
 /// Not cached itself.
-#[cache_tag("bookings", "bookings:{kind}", "room:{result.room.1}:{kind:?}:{result.room.0:>2}")]
+#[cache_tag(
+    "bookings",
+    "bookings:{kind}",
+    "room:{result.room.1}:{kind:?}:{result.room.0:>2}"
+)]
 async fn booking(kind: &str, id: u32) -> Result<Booking, Failure> {
     if id == 0 {
         Err(Failure)?;
     }
-    Ok(Booking { id, room: (7, "east") })
+    Ok(Booking {
+        id,
+        room: (7, "east"),
+    })
 }
 
 struct Desk {
@@ -70,27 +77,46 @@ impl Desk {
 #[tokio::test]
 async fn tags_join_the_load_that_the_function_is_called_from() {
     isolated(|| async {
-        let tags = ["bookings", "bookings:day", "bookings:night", "room:east:\"day\": 7", "desk:a", "n:3"];
+        let tags = [
+            "bookings",
+            "bookings:day",
+            "bookings:night",
+            "room:east:\"day\": 7",
+            "desk:a",
+            "n:3",
+        ];
         let cache = Cache::current().unwrap();
         let dropped = dropping(&tags, |loads| {
             let cache = cache.clone();
             async move {
                 let load = move || async move {
                     loads.fetch_add(1, SeqCst);
-                    let mut desk = Desk { name: "a".to_owned() };
+                    let mut desk = Desk {
+                        name: "a".to_owned(),
+                    };
                     desk.turn(3).await;
                     assert_eq!(desk.nothing().await.to_string(), "1");
                     booking("day", 4).await
                 };
-                cache.fetch("key", Life::from_secs(60), [""; 0], move || async move {
-                    load().await.map(|booking| booking.id)
-                })
-                .await
-                .unwrap()
+                cache
+                    .fetch("key", Life::from_secs(60), [""; 0], move || async move {
+                        load().await.map(|booking| booking.id)
+                    })
+                    .await
+                    .unwrap()
             }
         })
         .await;
-        assert_eq!(dropped, ["bookings", "bookings:day", "room:east:\"day\": 7", "desk:a", "n:3"]);
+        assert_eq!(
+            dropped,
+            [
+                "bookings",
+                "bookings:day",
+                "room:east:\"day\": 7",
+                "desk:a",
+                "n:3"
+            ]
+        );
         assert!(booking("day", 0).await.is_err());
     })
     .await;
@@ -102,7 +128,10 @@ async fn tags_join_the_load_that_the_function_is_called_from() {
 #[cache_tag("below", "after:{result.id}:{id}")]
 async fn both(#[cache(skip)] loads: &'static AtomicUsize, id: u32) -> Option<Booking> {
     loads.fetch_add(1, SeqCst);
-    Some(Booking { id: id + 1, room: (1, "west") })
+    Some(Booking {
+        id: id + 1,
+        room: (1, "west"),
+    })
 }
 
 #[tokio::test]
@@ -135,7 +164,9 @@ enum Line {
     #[cache_tags("article:{0}")]
     Article(u32, #[allow(dead_code)] u32),
     #[cache_tags("service:{name}")]
-    Service { name: &'static str },
+    Service {
+        name: &'static str,
+    },
     Blank,
 }
 
@@ -147,8 +178,16 @@ async fn orders(
     #[cache(skip)] loads: &'static AtomicUsize,
 ) -> Result<BTreeMap<u8, Option<Wrapped<Order, 1>>>, Failure> {
     loads.fetch_add(1, SeqCst);
-    let lines = vec![Line::Article(5, 6), Line::Service { name: "wash" }, Line::Blank];
-    let order = Order { id: 1, customer: Customer { id: 9 }, lines };
+    let lines = vec![
+        Line::Article(5, 6),
+        Line::Service { name: "wash" },
+        Line::Blank,
+    ];
+    let order = Order {
+        id: 1,
+        customer: Customer { id: 9 },
+        lines,
+    };
     Ok(BTreeMap::from([(1, Some(Wrapped([order]))), (2, None)]))
 }
 
@@ -171,10 +210,20 @@ async fn by_hand(#[cache(skip)] loads: &'static AtomicUsize) -> [Two; 2] {
 #[tokio::test]
 async fn values_give_their_tags() {
     isolated(|| async {
-        let tags = ["order:1", "customer:  9", "{orders}", "any-line", "article:5", "service:wash"];
+        let tags = [
+            "order:1",
+            "customer:  9",
+            "{orders}",
+            "any-line",
+            "article:5",
+            "service:wash",
+        ];
         assert_eq!(dropping(&tags, orders).await, tags);
         assert_eq!(dropping(&["article:6", "order:2"], orders).await, [""; 0]);
-        assert_eq!(dropping(&["one", "two", "three", "four"], by_hand).await, ["one", "two", "three"]);
+        assert_eq!(
+            dropping(&["one", "two", "three", "four"], by_hand).await,
+            ["one", "two", "three"]
+        );
     })
     .await;
 }
@@ -232,7 +281,11 @@ async fn list<T: CacheKey + Send + 'static>(query: Query<T>, _nothing: Nothing) 
 #[tokio::test]
 async fn derived_keys_hold_every_field_and_the_variant() {
     let key = |page, order, text| {
-        let query = Query { page, order, filter: Filter { text } };
+        let query = Query {
+            page,
+            order,
+            filter: Filter { text },
+        };
         list::key(query, Nothing)
     };
     let keys = [
@@ -251,7 +304,11 @@ async fn derived_keys_hold_every_field_and_the_variant() {
     }
     assert_eq!(key(1, Sort::By("a", 2), ""), keys[6]);
     isolated(|| async {
-        let query = Query { page: 3, order: Sort::Name, filter: Filter { text: "" } };
+        let query = Query {
+            page: 3,
+            order: Sort::Name,
+            filter: Filter { text: "" },
+        };
         assert_eq!(list(query, Nothing).await, 3);
     })
     .await;

@@ -8,7 +8,6 @@ fn ui() {
     cases.pass("tests/ui/pass/*.rs");
     cases.compile_fail("tests/ui/fail/*.rs");
     if cfg!(feature = "axum") {
-        cases.pass("tests/ui/pass/axum/*.rs");
         cases.compile_fail("tests/ui/fail/axum/*.rs");
     }
 }

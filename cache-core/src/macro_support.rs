@@ -28,8 +28,8 @@ pub use keys::{
     ByCacheKey, BySerialize, KeyArgument, Peeled, StateArgument, Unkeyable, write_type,
 };
 pub use returns::{
-    HasNone, NoneLimit, OptionShape, PlainShape, Plan, ResultShape, Returned, SaysTimeout, Sendable,
-    Shape, Storable, UnstorableShape, no_time_limit, none_limit, timed_out,
+    HasNone, NoneLimit, OptionShape, PlainShape, Plan, ResultShape, Returned, SaysTimeout,
+    Sendable, Shape, Storable, UnstorableShape, no_time_limit, none_limit, timed_out,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
 pub use values::{OwnedArgument, Weighing, weigher, weighing};

@@ -68,19 +68,53 @@ impl Arg {
 /// Types that say who is calling. In a key they would give every caller an entry of their own,
 /// left out they would show one caller's data to another: neither is right by default.
 const IDENTITY_TYPES: &[&str] = &[
-    "HeaderMap", "Extension", "CookieJar", "SignedCookieJar", "PrivateCookieJar", "Cookies",
-    "TypedHeader", "Authorization", "Caller", "Identity", "Session", "AuthSession", "Claims",
-    "CurrentUser", "ConnectInfo", "Request", "Parts", "Principal",
+    "HeaderMap",
+    "Extension",
+    "CookieJar",
+    "SignedCookieJar",
+    "PrivateCookieJar",
+    "Cookies",
+    "TypedHeader",
+    "Authorization",
+    "Caller",
+    "Identity",
+    "Session",
+    "AuthSession",
+    "Claims",
+    "CurrentUser",
+    "ConnectInfo",
+    "Request",
+    "Parts",
+    "Principal",
 ];
 
 /// Argument names that say the same.
-const IDENTITY_NAMES: &[&str] =
-    &["caller", "headers", "cookies", "current_user", "identity", "principal"];
+const IDENTITY_NAMES: &[&str] = &[
+    "caller",
+    "headers",
+    "cookies",
+    "current_user",
+    "identity",
+    "principal",
+];
 
 /// Extractors of axum by name: what says that a function is a handler.
 const EXTRACTORS: &[&str] = &[
-    "State", "Path", "Query", "Json", "Form", "RawQuery", "RawPathParams", "RawForm",
-    "OriginalUri", "MatchedPath", "NestedPath", "Multipart", "WebSocketUpgrade", "Uri", "Method",
+    "State",
+    "Path",
+    "Query",
+    "Json",
+    "Form",
+    "RawQuery",
+    "RawPathParams",
+    "RawForm",
+    "OriginalUri",
+    "MatchedPath",
+    "NestedPath",
+    "Multipart",
+    "WebSocketUpgrade",
+    "Uri",
+    "Method",
 ];
 
 /// The last segment's name of a type, through references, `Option` and `Result`.
@@ -92,9 +126,10 @@ fn type_name(ty: &Type) -> Option<&Ident> {
         Type::Path(path) => {
             let last = path.path.segments.last()?;
             if (last.ident == "Option" || last.ident == "Result")
-                && let Some(inner) = first_type_argument(&path.path) {
-                    return type_name(inner);
-                }
+                && let Some(inner) = first_type_argument(&path.path)
+            {
+                return type_name(inner);
+            }
             Some(&last.ident)
         }
         _ => None,
@@ -145,14 +180,28 @@ pub(crate) fn parse(
     let mut names = Vec::new();
     mentioned(expressions, &mut names);
     for arg in &mut args {
-        arg.read_by_key = arg.bindings.iter().any(|binding| names.contains(&binding.to_string()));
+        arg.read_by_key = arg
+            .bindings
+            .iter()
+            .any(|binding| names.contains(&binding.to_string()));
     }
     if let Some(key) = whole_key
-        && !args.is_empty() && !args.iter().any(|arg| arg.read_by_key) {
-            let known: Vec<_> = args.iter().flat_map(|a| &a.bindings).map(Ident::to_string).collect();
-            let known = crate::diag::list(known.iter().map(String::as_str), "none");
-            errors.on(key, format!("this key names no argument, so all calls would share one entry; arguments: {known}"));
-        }
+        && !args.is_empty()
+        && !args.iter().any(|arg| arg.read_by_key)
+    {
+        let known: Vec<_> = args
+            .iter()
+            .flat_map(|a| &a.bindings)
+            .map(Ident::to_string)
+            .collect();
+        let known = crate::diag::list(known.iter().map(String::as_str), "none");
+        errors.on(
+            key,
+            format!(
+                "this key names no argument, so all calls would share one entry; arguments: {known}"
+            ),
+        );
+    }
     args
 }
 
@@ -174,7 +223,10 @@ fn one(
         ident.attrs.clear();
     }
     if let Some(subpat) = Owning::find(&pat) {
-        errors.at(subpat, "a cached function cannot bind both a value and its parts (`@`); bind one of them");
+        errors.at(
+            subpat,
+            "a cached function cannot bind both a value and its parts (`@`); bind one of them",
+        );
         return None;
     }
     let name = match &pat {
@@ -184,7 +236,10 @@ fn one(
     let is_state = matches!(ty, Type::Path(path) if is_named(&path.path, "State"));
     let role = match decision {
         Some(_) if whole_key => {
-            errors.on(ty, "`key = ..` in `cache(..)` is the whole key already; decide either there or here");
+            errors.on(
+                ty,
+                "`key = ..` in `cache(..)` is the whole key already; decide either there or here",
+            );
             return None;
         }
         Some(decision) => decision,
@@ -195,13 +250,25 @@ fn one(
             Role::Key
         }
     };
-    Some(Arg { pat, ty: ty.clone(), name, role, passing, bindings, read_by_key: false })
+    Some(Arg {
+        pat,
+        ty: ty.clone(),
+        name,
+        role,
+        passing,
+        bindings,
+        read_by_key: false,
+    })
 }
 
 /// `#[cache(key = expr)]` or `#[cache(skip)]` on the argument.
 fn decision(arg: &PatType, errors: &mut Errors) -> Option<Option<Role>> {
     let mut role = None;
-    for attr in arg.attrs.iter().filter(|attr| attr.path().is_ident("cache")) {
+    for attr in arg
+        .attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cache"))
+    {
         let parsed = attr.parse_nested_meta(|meta| {
             let next = if meta.path.is_ident("key") {
                 if !meta.input.peek(syn::Token![=]) {
@@ -225,8 +292,12 @@ fn decision(arg: &PatType, errors: &mut Errors) -> Option<Option<Role>> {
 
 fn identity(arg: &PatType, bindings: &[Ident], errors: &mut Errors) -> Option<()> {
     let by_type = type_name(&arg.ty).filter(|name| IDENTITY_TYPES.iter().any(|i| name == i));
-    let by_name = bindings.iter().find(|name| IDENTITY_NAMES.iter().any(|i| name == i));
-    let Some(name) = by_type.or(by_name) else { return Some(()) };
+    let by_name = bindings
+        .iter()
+        .find(|name| IDENTITY_NAMES.iter().any(|i| name == i));
+    let Some(name) = by_type.or(by_name) else {
+        return Some(());
+    };
     errors.on(
         arg_tokens(arg),
         format!(
@@ -250,7 +321,12 @@ fn passing(ty: &Type, foreground: bool, errors: &mut Errors) -> Option<Passing> 
             errors.on(ty, "a cached function cannot change its argument: a hit would not. Take it by value or by `&`");
             None
         }
-        Type::Reference(reference) if reference.lifetime.as_ref().is_some_and(|l| l.ident == "static") => {
+        Type::Reference(reference)
+            if reference
+                .lifetime
+                .as_ref()
+                .is_some_and(|l| l.ident == "static") =>
+        {
             Some(Passing::Move)
         }
         Type::Reference(reference) => {
@@ -258,7 +334,11 @@ fn passing(ty: &Type, foreground: bool, errors: &mut Errors) -> Option<Passing> 
                 errors.on(ty, OWNED);
                 return None;
             }
-            if foreground { Some(Passing::Move) } else { Some(Passing::Own((*reference.elem).clone())) }
+            if foreground {
+                Some(Passing::Move)
+            } else {
+                Some(Passing::Own((*reference.elem).clone()))
+            }
         }
         Type::ImplTrait(bounds) => {
             let into = bounds.bounds.iter().find_map(|bound| match bound {
@@ -290,7 +370,11 @@ const OWNED: &str = "on a miss the load is a task of its own and must own its ar
 /// A name for documentation: `path` for `Path(id): Path<i64>`.
 fn fresh_name(ty: &Type, before: &[Arg]) -> Ident {
     let mut base = String::new();
-    for c in type_name(ty).map(ToString::to_string).unwrap_or_default().chars() {
+    for c in type_name(ty)
+        .map(ToString::to_string)
+        .unwrap_or_default()
+        .chars()
+    {
         if c.is_uppercase() && !base.is_empty() {
             base.push('_');
         }
@@ -301,7 +385,13 @@ fn fresh_name(ty: &Type, before: &[Arg]) -> Ident {
     }
     let taken = |name: &str| before.iter().any(|arg| arg.name == name);
     let name = (1..)
-        .map(|n| if n == 1 { base.clone() } else { format!("{base}{n}") })
+        .map(|n| {
+            if n == 1 {
+                base.clone()
+            } else {
+                format!("{base}{n}")
+            }
+        })
         .find(|name| !taken(name))
         .unwrap_or_default();
     format_ident!("{name}", span = Span::mixed_site().located_at(ty.span()))
@@ -316,7 +406,10 @@ fn mentioned(tokens: TokenStream, names: &mut Vec<String>) {
             TokenTree::Literal(literal) => {
                 let text = literal.to_string();
                 names.extend(
-                    text.split('{').skip(1).filter_map(|hole| hole.split(['}', ':']).next()).map(str::to_owned),
+                    text.split('{')
+                        .skip(1)
+                        .filter_map(|hole| hole.split(['}', ':']).next())
+                        .map(str::to_owned),
                 );
             }
             TokenTree::Punct(_) => {}
@@ -374,9 +467,10 @@ impl Owning {
 impl VisitMut for Owning {
     fn visit_pat_mut(&mut self, pat: &mut Pat) {
         if let Pat::Ident(ident) = pat
-            && ident.subpat.is_some() {
-                self.0 = Some(ident.span());
-            }
+            && ident.subpat.is_some()
+        {
+            self.0 = Some(ident.span());
+        }
         visit_pat_mut(self, pat);
     }
 }

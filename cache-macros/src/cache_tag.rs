@@ -33,13 +33,21 @@ fn expand_or_fail(
     let mut item = match syn::parse2::<Item>(tokens.clone()) {
         Ok(item) => item,
         Err(error) => {
-            errors.at(error.span(), format!("`#[cache_tag]` stands on an `async fn`: {error}"));
+            errors.at(
+                error.span(),
+                format!("`#[cache_tag]` stands on an `async fn`: {error}"),
+            );
             return None;
         }
     };
     // Above `#[web_method]`: step below it, which takes the tags as its own.
-    if let Some(at) = item.attrs.iter().position(|attr| is_named(attr.path(), "web_method")) {
-        item.attrs.insert(at + 1, syn::parse_quote!(#[cache_tag(#attr)]));
+    if let Some(at) = item
+        .attrs
+        .iter()
+        .position(|attr| is_named(attr.path(), "web_method"))
+    {
+        item.attrs
+            .insert(at + 1, syn::parse_quote!(#[cache_tag(#attr)]));
         return Some(item.into_token_stream());
     }
     let (krate, listed) = errors.ok(parse.parse2(attr))?;
@@ -52,9 +60,16 @@ fn expand_or_fail(
         return None;
     }
     let names = args::bindings_of(&item.sig);
-    let roots: &[&str] =
-        if item.sig.receiver().is_some() { &["result", "self"] } else { &["result"] };
-    let scope = Scope { names: &names, what: "argument", roots };
+    let roots: &[&str] = if item.sig.receiver().is_some() {
+        &["result", "self"]
+    } else {
+        &["result"]
+    };
+    let scope = Scope {
+        names: &names,
+        what: "argument",
+        roots,
+    };
     let mut tags = Tags::default();
     tags.add(listed, &scope, errors);
     if !errors.is_empty() {
@@ -94,7 +109,13 @@ pub(crate) fn listed(attr: &syn::Attribute) -> syn::Result<Vec<Expr>> {
 }
 
 fn wrap(item: &Item, tags: &Tags, facade: &TokenStream) -> TokenStream {
-    let Item { attrs, vis, sig, body, brace } = item;
+    let Item {
+        attrs,
+        vis,
+        sig,
+        body,
+        brace,
+    } = item;
     let returned = Ident::new("__returned", Span::mixed_site());
     let (early, after) = tags.around(&returned, facade);
     let before = (!tags.is_empty()).then(|| {

@@ -4,11 +4,18 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use crate::expand;
+use crate::keys;
 use crate::options::Companion;
 use crate::web_method::Model;
 
 pub(crate) fn item(model: &Model, companion: &Ident) -> TokenStream {
-    let Model { item, args, facade, output, .. } = model;
+    let Model {
+        item,
+        args,
+        facade,
+        output,
+        ..
+    } = model;
     let private = quote!(#facade::__private);
     let quiet = expand::quiet();
     let presence = expand::presence(&item.attrs);
@@ -40,35 +47,56 @@ pub(crate) fn item(model: &Model, companion: &Ident) -> TokenStream {
             impl #companion { #function #load }
         };
     }
-    let key_params: Vec<_> = args.iter().filter(|arg| arg.in_companions()).map(|arg| {
-        let (name, ty) = (&arg.name, &arg.ty);
-        quote!(#name: #ty)
-    }).collect();
-    let key_names: Vec<_> = args.iter().filter(|arg| arg.in_companions()).map(|arg| &arg.name).collect();
-    let key_convert = expand::conversions(args.iter().filter(|arg| arg.in_companions()));
-    let all_params: Vec<_> = args.iter().map(|arg| {
-        let (name, ty) = (&arg.name, &arg.ty);
-        quote!(#name: #ty)
-    }).collect();
+    let key_params: Vec<_> = args
+        .iter()
+        .filter(|arg| arg.in_companions())
+        .map(|arg| {
+            let (name, ty) = (&arg.name, &arg.ty);
+            quote!(#name: #ty)
+        })
+        .collect();
+    let key_names: Vec<_> = args
+        .iter()
+        .filter(|arg| arg.in_companions())
+        .map(|arg| &arg.name)
+        .collect();
+    let key_convert = keys::conversions(args.iter().filter(|arg| arg.in_companions()));
+    let all_params: Vec<_> = args
+        .iter()
+        .map(|arg| {
+            let (name, ty) = (&arg.name, &arg.ty);
+            quote!(#name: #ty)
+        })
+        .collect();
     let all_names: Vec<_> = args.iter().map(|arg| &arg.name).collect();
-    let convert = expand::conversions(args);
-    let key = expand::key(model, &format_ident!("Self"));
+    let convert = keys::conversions(args);
+    let key = keys::key(model, &format_ident!("Self"));
     let shape = expand::shape(model);
     let plan = expand::plan(model);
     let turbofish = expand::turbofish(generics, None);
     let load_turbofish = expand::turbofish(generics, Some(quote!(_)));
-    let body = output.convert(quote!(Self::__body #turbofish (#(#all_names),*).await), facade);
+    let body = output.convert(
+        quote!(Self::__body #turbofish (#(#all_names),*).await),
+        facade,
+    );
     let tags = expand::call_tags(model);
     let returned = Ident::new("__returned", proc_macro2::Span::mixed_site());
     let (early, after) = model.tags.around(&returned, facade);
     let early = if early.is_empty() {
         early
     } else {
-        let lets = expand::bindings(args);
+        let lets = keys::bindings(args);
         quote!(#lets #early)
     };
     let docs = Docs::new(&name_text, key_params.len() == all_params.len());
-    let Docs { of_type, remove_cached, of_key, clear, refresh, uncached } = &docs;
+    let Docs {
+        of_type,
+        remove_cached,
+        of_key,
+        clear,
+        refresh,
+        uncached,
+    } = &docs;
     // An error in `refresh` is about what the function returns.
     let load_anew = quote_spanned! {expand::output_span(model)=>
         #key
@@ -158,7 +186,9 @@ impl Docs {
             remove_cached: format!(
                 "Removes what is cached for one call of `{name}`. {arguments}\n\nApplied when called; awaiting it waits for delivery."
             ),
-            of_key: format!("The key of one call of `{name}`, as `Cache::explain` takes it. {arguments}"),
+            of_key: format!(
+                "The key of one call of `{name}`, as `Cache::explain` takes it. {arguments}"
+            ),
             clear: format!(
                 "Removes what is cached for every call of `{name}`.\n\nApplied when called; awaiting it waits for delivery."
             ),

@@ -34,10 +34,17 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
                 quote!(Self::#name #pattern => { __key.variant(#index, #text); #writes })
             });
             let arms: Vec<_> = arms.collect();
-            if arms.is_empty() { quote!(match *self {}) } else { quote!(match self { #(#arms)* }) }
+            if arms.is_empty() {
+                quote!(match *self {})
+            } else {
+                quote!(match self { #(#arms)* })
+            }
         }
         Data::Union(data) => {
-            errors.at(data.union_token.span, "a union cannot be a cache key: which of its fields holds is not known");
+            errors.at(
+                data.union_token.span,
+                "a union cannot be a cache key: which of its fields holds is not known",
+            );
             TokenStream::new()
         }
     };
@@ -70,8 +77,9 @@ pub(crate) fn bounded(mut generics: Generics, bound: &TokenStream) -> Generics {
 
 /// The pattern that takes all fields, and what writes them.
 fn fields(fields: &Fields, private: &TokenStream) -> (TokenStream, TokenStream) {
-    let names: Vec<Ident> =
-        (0..fields.len()).map(|index| format_ident!("__field{index}")).collect();
+    let names: Vec<Ident> = (0..fields.len())
+        .map(|index| format_ident!("__field{index}"))
+        .collect();
     let pattern = match fields {
         Fields::Named(named) => {
             let fields = named.named.iter().map(|field| &field.ident);

@@ -41,10 +41,17 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
                 quote!(Self::#name #pattern => { #tags })
             });
             let arms: Vec<_> = arms.collect();
-            if arms.is_empty() { quote!(match *self {}) } else { quote!(match self { #(#arms)* }) }
+            if arms.is_empty() {
+                quote!(match *self {})
+            } else {
+                quote!(match self { #(#arms)* })
+            }
         }
         Data::Union(data) => {
-            errors.at(data.union_token.span, "a union has no tags: which of its fields holds is not known");
+            errors.at(
+                data.union_token.span,
+                "a union has no tags: which of its fields holds is not known",
+            );
             TokenStream::new()
         }
     };
@@ -73,13 +80,25 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 /// Whether type parameters need to have tags themselves.
 fn marks_generic_field(input: &DeriveInput) -> bool {
-    let has_params = input.generics.params.iter().any(|param| matches!(param, GenericParam::Type(_)));
+    let has_params = input
+        .generics
+        .params
+        .iter()
+        .any(|param| matches!(param, GenericParam::Type(_)));
     let fields: Vec<&Fields> = match &input.data {
         Data::Struct(data) => vec![&data.fields],
-        Data::Enum(data) => data.variants.iter().map(|variant| &variant.fields).collect(),
+        Data::Enum(data) => data
+            .variants
+            .iter()
+            .map(|variant| &variant.fields)
+            .collect(),
         Data::Union(_) => Vec::new(),
     };
-    has_params && fields.into_iter().flatten().any(|field| field.attrs.iter().any(is_helper))
+    has_params
+        && fields
+            .into_iter()
+            .flatten()
+            .any(|field| field.attrs.iter().any(is_helper))
 }
 
 /// The fields of a struct or variant, and the code that adds its tags.
@@ -90,28 +109,38 @@ struct Part {
 }
 
 impl Part {
-    fn new(
-        fields: &Fields,
-        listed: &[Expr],
-        private: &TokenStream,
-        errors: &mut Errors,
-    ) -> Self {
+    fn new(fields: &Fields, listed: &[Expr], private: &TokenStream, errors: &mut Errors) -> Self {
         let names: Vec<Ident> = fields
             .iter()
             .enumerate()
-            .map(|(index, field)| field.ident.clone().unwrap_or_else(|| format_ident!("_{index}")))
+            .map(|(index, field)| {
+                field
+                    .ident
+                    .clone()
+                    .unwrap_or_else(|| format_ident!("_{index}"))
+            })
             .collect();
-        let vars: Vec<Ident> = names.iter().map(|name| format_ident!("__field_{name}")).collect();
+        let vars: Vec<Ident> = names
+            .iter()
+            .map(|name| format_ident!("__field_{name}"))
+            .collect();
         let pattern = match fields {
             Fields::Named(_) => quote!({ #(#names: #vars),* }),
             Fields::Unnamed(_) => quote!((#(#vars),*)),
             Fields::Unit => TokenStream::new(),
         };
-        let scope = Scope { names: &names, what: "field", roots: &[] };
+        let scope = Scope {
+            names: &names,
+            what: "field",
+            roots: &[],
+        };
         let mut tags = TokenStream::new();
         for element in listed {
             let Some(syn::Lit::Str(text)) = literal(element) else {
-                errors.on(element, "a tag of a value is a string literal, such as \"booking:{id}\"");
+                errors.on(
+                    element,
+                    "a tag of a value is a string literal, such as \"booking:{id}\"",
+                );
                 continue;
             };
             if let Some(template) = Template::new(text, &scope, errors) {
@@ -145,11 +174,7 @@ fn is_helper(attr: &Attribute) -> bool {
 }
 
 /// The elements of `#[cache_tags(..)]`, and `crate = path`.
-fn literals(
-    attrs: &[Attribute],
-    krate: &mut Option<syn::Path>,
-    errors: &mut Errors,
-) -> Vec<Expr> {
+fn literals(attrs: &[Attribute], krate: &mut Option<syn::Path>, errors: &mut Errors) -> Vec<Expr> {
     let mut listed = Vec::new();
     for attr in attrs.iter().filter(|attr| is_helper(attr)) {
         let parsed = attr.parse_args_with(|input: syn::parse::ParseStream<'_>| {
@@ -167,7 +192,10 @@ fn literals(
         listed.extend(errors.ok(parsed).unwrap_or_default());
     }
     if listed.len() > 128 {
-        errors.on(&listed[128], "an entry has at most 128 tags, and this is one more");
+        errors.on(
+            &listed[128],
+            "an entry has at most 128 tags, and this is one more",
+        );
     }
     listed
 }

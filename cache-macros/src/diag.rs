@@ -37,7 +37,9 @@ impl Errors {
 
     /// Invocations of `compile_error!`, or nothing.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0.map(|errors| errors.into_compile_error()).unwrap_or_default()
+        self.0
+            .map(|errors| errors.into_compile_error())
+            .unwrap_or_default()
     }
 }
 
@@ -74,7 +76,11 @@ fn distance(a: &str, b: &str) -> usize {
 /// `` `a`, `b` `` for a message; `none` when there is nothing to list.
 pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>, none: &str) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { none.to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        none.to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 #[cfg(test)]

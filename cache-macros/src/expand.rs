@@ -4,8 +4,7 @@
 //! async fn name(args) -> R                 key on the stack, look-up, return: nothing is allocated
 //! impl companion {
 //!     async fn __load(plan, call, args)    on a miss: tags, life, owned arguments
-//!     fn __start(plan, owned)              the load's future, boxed once; its type is erased, so that
-//!                                          recursive functions compile
+//!     fn __start(plan, owned)              the load itself: boxed, and its type erased, as it is a task
 //!     async fn __body(args)                the function as it was written
 //! }
 //! ```
@@ -15,9 +14,10 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, GenericParam, Generics};
 
-use crate::args::{Arg, Passing, Role};
+use crate::args::{Arg, Passing};
 use crate::companion;
 use crate::item::is_named;
+use crate::keys::{bindings, conversions, key, state_checks};
 use crate::options::{Companion, LifeOption};
 use crate::values::duration_tokens;
 use crate::web_method::Model;
@@ -43,7 +43,9 @@ fn mixed(name: &str) -> Ident {
 }
 
 pub(crate) fn function(model: &Model) -> TokenStream {
-    let Model { item, args, facade, .. } = model;
+    let Model {
+        item, args, facade, ..
+    } = model;
     let private = quote!(#facade::__private);
     let (outer_attrs, _) = split_attrs(&item.attrs);
     let (vis, sig) = (&item.vis, &item.sig);
@@ -87,11 +89,13 @@ pub(crate) fn function(model: &Model) -> TokenStream {
             #private::Looked::Hit(__value) => #private::Shape::restore(__shape, __value),
             #private::Looked::Call(__call) => {
                 let __plan = #plan;
-                #companion::__load #turbofish (__plan, __call #(, #names)*).await
+                // Boxed, so that the future of a hit is small and recursive functions compile.
+                ::std::boxed::Box::pin(#companion::__load #turbofish (__plan, __call #(, #names)*)).await
             }
         }
     };
-    item.brace.surround(&mut body, |tokens| tokens.extend(look_up));
+    item.brace
+        .surround(&mut body, |tokens| tokens.extend(look_up));
     let (asyncness, fn_token) = (&sig.asyncness, &sig.fn_token);
     quote! {
         #(#outer_attrs)*
@@ -114,7 +118,10 @@ pub(crate) fn split_attrs(attrs: &[Attribute]) -> (Vec<TokenStream>, Vec<TokenSt
                 outer.push(quote!(#[allow(#lints)]));
             }
             body.push(attr.to_token_stream());
-        } else if ["allow", "warn", "deny", "forbid"].iter().any(|level| path.is_ident(level)) {
+        } else if ["allow", "warn", "deny", "forbid"]
+            .iter()
+            .any(|level| path.is_ident(level))
+        {
             outer.push(attr.to_token_stream());
             body.push(attr.to_token_stream());
         } else {
@@ -132,105 +139,11 @@ pub(crate) fn turbofish(generics: &Generics, extra: Option<TokenStream>) -> Toke
         GenericParam::Const(param) => Some(param.ident.to_token_stream()),
     });
     let params: Vec<_> = params.chain(extra).collect();
-    if params.is_empty() { TokenStream::new() } else { quote!(::<#(#params),*>) }
-}
-
-/// `impl Into<T>` becomes `T`, once.
-pub(crate) fn conversions<'a>(args: impl IntoIterator<Item = &'a Arg>) -> TokenStream {
-    let lets = args.into_iter().filter_map(|arg| {
-        let Passing::Into(target) = &arg.passing else { return None };
-        let name = &arg.name;
-        Some(quote_spanned!(arg.ty.span()=> let #name: #target = ::core::convert::Into::into(#name);))
-    });
-    quote!(#(#lets)*)
-}
-
-/// The bindings of patterns, as references to what the arguments hold.
-pub(crate) fn bindings<'a>(args: impl IntoIterator<Item = &'a Arg>) -> TokenStream {
-    let lets = args.into_iter().filter(|arg| arg.is_destructured()).map(|arg| {
-        let (pat, name) = (arg.borrowed_pat(), &arg.name);
-        quote!(#[allow(unused_variables, clippy::all, clippy::pedantic)] let #pat = &#name;)
-    });
-    quote!(#(#lets)*)
-}
-
-fn state_checks(args: &[Arg], private: &TokenStream) -> TokenStream {
-    let checks = args.iter().filter(|arg| matches!(arg.role, Role::State)).map(|arg| {
-        let name = &arg.name;
-        let span = Span::call_site().located_at(arg.ty.span());
-        quote_spanned! {span=> {
-            #[allow(unused_imports)]
-            use #private::dispatch::*;
-            (&&#private::Probe(&#name)).state_kind().check(&#name);
-        }}
-    });
-    quote!(#(#checks)*)
-}
-
-/// Statements that leave the encoded call in `__key`.
-pub(crate) fn key(model: &Model, companion: &Ident) -> TokenStream {
-    let private = {
-        let facade = &model.facade;
-        quote!(#facade::__private)
-    };
-    let generics = model.item.sig.generics.params.iter().filter_map(|param| match param {
-        GenericParam::Lifetime(_) => None,
-        GenericParam::Type(param) => {
-            let ident = &param.ident;
-            Some(quote!(#private::write_type::<#ident>(&mut __writer);))
-        }
-        GenericParam::Const(param) => {
-            let ident = &param.ident;
-            Some(quote!(#private::CacheKey::encode(&#ident, &mut __writer);))
-        }
-    });
-    let whole = model.options.key.as_ref().map(|key| {
-        let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
-        encode(lets, key.to_token_stream(), key.span(), &private)
-    });
-    let parts = model.args.iter().filter_map(|arg| match &arg.role {
-        Role::Key => {
-            Some(encode(TokenStream::new(), arg.name.to_token_stream(), arg.ty.span(), &private))
-        }
-        Role::KeyExpr(expr) => {
-            let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
-            Some(encode(lets, expr.to_token_stream(), expr.span(), &private))
-        }
-        Role::Skip | Role::State => None,
-    });
-    let parts: Vec<_> = generics.chain(whole).chain(parts).collect();
-    if parts.is_empty() {
-        return quote!(let __key = #private::CallKey::new(#companion::__function()););
+    if params.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(::<#(#params),*>)
     }
-    quote! {
-        let mut __key = #private::CallKey::new(#companion::__function());
-        {
-            let mut __writer = __key.writer();
-            #(#parts)*
-        }
-    }
-}
-
-/// Writes one value: as the compiler finds that it can be. `span` is what an error underlines.
-/// The traits are imported where no token of the user's stands.
-fn encode(
-    lets: TokenStream,
-    value: TokenStream,
-    span: Span,
-    private: &TokenStream,
-) -> TokenStream {
-    let span = Span::call_site().located_at(span);
-    quote_spanned! {span=> {
-        #lets
-        #[allow(unused_parens)]
-        let __value = &(#value);
-        {
-            #[allow(unused_imports)]
-            use #private::dispatch::*;
-            let __part = (&&#private::Probe(__value)).peel();
-            (&&&#private::Probe(&__part)).key_kind().write(&__part, &mut __writer);
-        }
-    }}
 }
 
 /// Where the return type stands.
@@ -311,17 +224,29 @@ fn options(model: &Model) -> TokenStream {
         LifeOption::Unsaid => (none.clone(), none.clone()),
         LifeOption::Ttl(ttl) => {
             let ttl = duration_tokens(*ttl);
-            (some(quote!(#private::Life::from_duration(#ttl) #(#windows)*)), none.clone())
+            (
+                some(quote!(#private::Life::from_duration(#ttl) #(#windows)*)),
+                none.clone(),
+            )
         }
         LifeOption::Profile(name) => (none.clone(), some(quote!(#name))),
         LifeOption::Expr(life) => {
             let lets = bindings(&model.args);
             let span = Span::call_site().located_at(life.span());
-            let life = if lets.is_empty() { quote!(#life) } else { quote!({ #lets #life }) };
-            (some(quote_spanned!(span=> #private::life(#life))), none.clone())
+            let life = if lets.is_empty() {
+                quote!(#life)
+            } else {
+                quote!({ #lets #life })
+            };
+            (
+                some(quote_spanned!(span=> #private::life(#life))),
+                none.clone(),
+            )
         }
     };
-    let timeout = options.timeout.map_or(none, |(limit, _)| some(duration_tokens(limit)));
+    let timeout = options
+        .timeout
+        .map_or(none, |(limit, _)| some(duration_tokens(limit)));
     let tags = call_tags(model);
     quote!(__plan.options(#life, #profile, #timeout, #tags))
 }
@@ -338,20 +263,28 @@ pub(crate) fn call_tags(model: &Model) -> TokenStream {
 
 /// `__load`, `__start` and `__body`, inside the companion.
 pub(crate) fn load(model: &Model) -> TokenStream {
-    let Model { item, args, facade, output, .. } = model;
+    let Model {
+        item,
+        args,
+        facade,
+        output,
+        ..
+    } = model;
     let private = quote!(#facade::__private);
     let generics = &item.sig.generics;
     let where_clause = &generics.where_clause;
     let result = &output.ty;
     let shape = mixed("__S");
     let mut with_shape = generics.clone();
-    with_shape.params.push(syn::GenericParam::Type(syn::TypeParam {
-        attrs: Vec::new(),
-        ident: shape.clone(),
-        colon_token: None,
-        bounds: Default::default(),
-        default: None,
-    }));
+    with_shape
+        .params
+        .push(syn::GenericParam::Type(syn::TypeParam {
+            attrs: Vec::new(),
+            ident: shape.clone(),
+            colon_token: None,
+            bounds: Default::default(),
+            default: None,
+        }));
     let with_shape = {
         // Written by hand: the bound holds tokens of the user's type.
         let params = with_shape.params.iter().map(|param| match param {
@@ -385,7 +318,10 @@ pub(crate) fn load(model: &Model) -> TokenStream {
         quote!(#lets #early)
     };
     let run = |arguments: &[TokenStream]| {
-        let value = output.convert(quote!(Self::__body #body_turbofish (#(#arguments),*).await), facade);
+        let value = output.convert(
+            quote!(Self::__body #body_turbofish (#(#arguments),*).await),
+            facade,
+        );
         quote! {
             #early
             let #returned: #result = #value;
@@ -399,49 +335,59 @@ pub(crate) fn load(model: &Model) -> TokenStream {
         }
     };
     let span = Span::call_site().located_at(item.sig.ident.span());
-    let (start, call) = if model.options.foreground {
-        let run = run(&names.iter().map(ToTokens::to_token_stream).collect::<Vec<_>>());
-        (None, quote!(__call.load_here(__options, move || ::std::boxed::Box::pin(async move { #run }))))
-    } else {
-        let owned_params = args.iter().map(owned_param(&private));
-        let lent = args.iter().filter_map(|arg| {
+    let (start, call) =
+        if model.options.foreground {
+            let run = run(&names
+                .iter()
+                .map(ToTokens::to_token_stream)
+                .collect::<Vec<_>>());
+            (
+                None,
+                quote!(__call.load_here(__options, move || async move { #run })),
+            )
+        } else {
+            let owned_params = args.iter().map(owned_param(&private));
+            let lent = args.iter().filter_map(|arg| {
             let Passing::Own(ty) = &arg.passing else { return None };
             let name = &arg.name;
             let span = Span::call_site().located_at(ty.span());
             Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::lend(&#name);))
         });
-        let own = args.iter().filter_map(|arg| {
+            let own = args.iter().filter_map(|arg| {
             let Passing::Own(ty) = &arg.passing else { return None };
             let name = &arg.name;
             let span = Span::call_site().located_at(ty.span());
             Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::own(#name);))
         });
-        let run = run(&names.iter().map(ToTokens::to_token_stream).collect::<Vec<_>>());
-        let start_turbofish = turbofish(generics, Some(quote!(_)));
-        let quiet = quiet();
-        let boxed = quote_spanned!(span=> ::std::boxed::Box::pin);
-        let start = quote! {
-            #quiet
-            fn __start #with_shape (
-                __plan: #private::Plan<#shape>,
-                #(#owned_params),*
-            ) -> ::core::pin::Pin<::std::boxed::Box<
-                dyn ::core::future::Future<
-                    Output = #private::Finished<<#shape as #private::Shape>::Stored, #result>,
-                > + ::core::marker::Send,
-            >> #where_clause {
-                #boxed(async move {
-                    #(#lent)*
-                    #run
-                })
-            }
+            let run = run(&names
+                .iter()
+                .map(ToTokens::to_token_stream)
+                .collect::<Vec<_>>());
+            let start_turbofish = turbofish(generics, Some(quote!(_)));
+            let quiet = quiet();
+            let boxed = quote_spanned!(span=> ::std::boxed::Box::pin);
+            let start = quote! {
+                #quiet
+                fn __start #with_shape (
+                    __plan: #private::Plan<#shape>,
+                    #(#owned_params),*
+                ) -> ::core::pin::Pin<::std::boxed::Box<
+                    dyn ::core::future::Future<
+                        Output = #private::Finished<<#shape as #private::Shape>::Stored, #result>,
+                    > + ::core::marker::Send,
+                >> #where_clause {
+                    #boxed(async move {
+                        #(#lent)*
+                        #run
+                    })
+                }
+            };
+            let call = quote! {{
+                #(#own)*
+                __call.load(__options, move || Self::__start #start_turbofish (__plan #(, #names)*))
+            }};
+            (Some(start), call)
         };
-        let call = quote! {{
-            #(#own)*
-            __call.load(__options, move || Self::__start #start_turbofish (__plan #(, #names)*))
-        }};
-        (Some(start), call)
-    };
     let quiet = quiet();
     let body = body(model);
     quote! {
@@ -492,7 +438,8 @@ fn body(model: &Model) -> TokenStream {
         quote!(#pat: #ty)
     });
     let mut block = TokenStream::new();
-    item.brace.surround(&mut block, |tokens| tokens.extend(item.body.clone()));
+    item.brace
+        .surround(&mut block, |tokens| tokens.extend(item.body.clone()));
     let (asyncness, fn_token) = (&item.sig.asyncness, &item.sig.fn_token);
     // The user's lint levels come after ours, and win.
     quote! {

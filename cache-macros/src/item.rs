@@ -25,7 +25,13 @@ impl Parse for Item {
         }
         let inner;
         let brace = syn::braced!(inner in input);
-        Ok(Self { attrs, vis, sig, body: inner.parse()?, brace })
+        Ok(Self {
+            attrs,
+            vis,
+            sig,
+            body: inner.parse()?,
+            brace,
+        })
     }
 }
 
@@ -46,16 +52,25 @@ impl Item {
 
 impl ToTokens for Item {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attrs, vis, sig, body, .. } = self;
+        let Self {
+            attrs,
+            vis,
+            sig,
+            body,
+            ..
+        } = self;
         let mut block = TokenStream::new();
-        self.brace.surround(&mut block, |inside| inside.extend(body.clone()));
+        self.brace
+            .surround(&mut block, |inside| inside.extend(body.clone()));
         tokens.extend(quote!(#(#attrs)* #vis #sig #block));
     }
 }
 
 /// Whether the last segment of a path is `name`: macros cannot resolve names.
 pub(crate) fn is_named(path: &syn::Path, name: &str) -> bool {
-    path.segments.last().is_some_and(|segment| segment.ident == name)
+    path.segments
+        .last()
+        .is_some_and(|segment| segment.ident == name)
 }
 
 /// What can be kept of an item that is wrong: itself, without the attributes only this crate knows,
@@ -63,7 +78,8 @@ pub(crate) fn is_named(path: &syn::Path, name: &str) -> bool {
 pub(crate) fn without_helpers(item: &TokenStream) -> TokenStream {
     match syn::parse2::<Item>(item.clone()) {
         Ok(mut item) => {
-            item.attrs.retain(|attr| !is_named(attr.path(), "cache_tag"));
+            item.attrs
+                .retain(|attr| !is_named(attr.path(), "cache_tag"));
             strip_argument_attrs(&mut item.sig);
             item.into_token_stream()
         }

@@ -15,6 +15,7 @@ mod diag;
 mod expand;
 mod facade;
 mod item;
+mod keys;
 mod options;
 mod returns;
 mod tags;

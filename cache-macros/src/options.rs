@@ -53,8 +53,18 @@ pub(crate) enum Companion {
 }
 
 const OPTIONS: &[&str] = &[
-    "tags", "ttl", "life", "stale_while_revalidate", "stale_if_error", "timeout", "none", "key",
-    "weight", "companion", "foreground", "version",
+    "tags",
+    "ttl",
+    "life",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "timeout",
+    "none",
+    "key",
+    "weight",
+    "companion",
+    "foreground",
+    "version",
 ];
 
 /// `name` or `name = value`.
@@ -96,7 +106,10 @@ impl WebMethod {
                     syn::parenthesized!(inner in input);
                     Punctuated::<Setting, Token![,]>::parse_terminated(&inner)?
                 } else {
-                    return Err(syn::Error::new(name.span(), "write `cache(..)`, with its options in parentheses; `cache()` is fine too"));
+                    return Err(syn::Error::new(
+                        name.span(),
+                        "write `cache(..)`, with its options in parentheses; `cache()` is fine too",
+                    ));
                 };
                 let options = CacheOptions::new(settings, errors);
                 if method.cache.replace(options).is_some() {
@@ -108,7 +121,10 @@ impl WebMethod {
             } else {
                 let permission: Expr = input.parse()?;
                 if method.permission.is_some() {
-                    errors.on(permission, "`#[web_method]` takes one permission, then `cache(..)`");
+                    errors.on(
+                        permission,
+                        "`#[web_method]` takes one permission, then `cache(..)`",
+                    );
                 } else {
                     method.permission = Some(permission);
                 }
@@ -122,7 +138,11 @@ impl WebMethod {
 }
 
 fn is_cache(input: ParseStream<'_>) -> bool {
-    input.fork().parse::<Ident>().is_ok_and(|ident| ident == "cache") && !input.peek2(Token![::])
+    input
+        .fork()
+        .parse::<Ident>()
+        .is_ok_and(|ident| ident == "cache")
+        && !input.peek2(Token![::])
 }
 
 /// An option beside `cache(..)` instead of inside it, or one that is not known at all.
@@ -131,7 +151,9 @@ fn unknown(name: &Ident) -> String {
     if OPTIONS.contains(&text.as_str()) {
         return format!("`{name}` belongs inside `cache(..)`: `#[web_method(cache({name} = ..))]`");
     }
-    format!("`{name}` is not known; `#[web_method]` takes a permission, `cache(..)` and `crate = path`")
+    format!(
+        "`{name}` is not known; `#[web_method]` takes a permission, `cache(..)` and `crate = path`"
+    )
 }
 
 impl CacheOptions {
@@ -171,30 +193,51 @@ impl CacheOptions {
                 .map(|near| format!(" Did you mean `{near}`?"))
                 .unwrap_or_default();
             let known = list(OPTIONS.iter().copied(), "");
-            return Err(syn::Error::new(name.span(), format!("`{name}` is no option of `cache(..)`.{near} Options: {known}")));
+            return Err(syn::Error::new(
+                name.span(),
+                format!("`{name}` is no option of `cache(..)`.{near} Options: {known}"),
+            ));
         }
         if text == "foreground" {
             self.foreground = true;
             return match value {
-                Some(value) => Err(syn::Error::new_spanned(value, "`foreground` takes no value: leave it out to load in a task of its own")),
+                Some(value) => Err(syn::Error::new_spanned(
+                    value,
+                    "`foreground` takes no value: leave it out to load in a task of its own",
+                )),
                 None => Ok(()),
             };
         }
         let Some(value) = value else {
-            return Err(syn::Error::new(name.span(), format!("`{name}` needs a value: `{name} = ..`")));
+            return Err(syn::Error::new(
+                name.span(),
+                format!("`{name}` needs a value: `{name} = ..`"),
+            ));
         };
         if is_negative(&value) {
-            return Err(syn::Error::new_spanned(value, format!("`{name}` cannot be negative")));
+            return Err(syn::Error::new_spanned(
+                value,
+                format!("`{name}` cannot be negative"),
+            ));
         }
         match text.as_str() {
             "tags" => self.tags = tag_list(value)?,
             "ttl" if matches!(self.life, LifeOption::Unsaid) => {
-                let ttl = positive("ttl", &value, "nothing would be stored. Leave out `cache(..)` to cache nothing")?;
+                let ttl = positive(
+                    "ttl",
+                    &value,
+                    "nothing would be stored. Leave out `cache(..)` to cache nothing",
+                )?;
                 self.life = LifeOption::Ttl(ttl);
             }
             "life" if matches!(self.life, LifeOption::Unsaid) => self.life = life(value)?,
-            "ttl" | "life" => errors.at(name.span(), "`ttl` and `life` both say how long: keep one of them"),
-            "stale_while_revalidate" => self.stale_while_revalidate = Some(duration(&text, &value)?),
+            "ttl" | "life" => errors.at(
+                name.span(),
+                "`ttl` and `life` both say how long: keep one of them",
+            ),
+            "stale_while_revalidate" => {
+                self.stale_while_revalidate = Some(duration(&text, &value)?)
+            }
             "stale_if_error" => self.stale_if_error = Some(duration(&text, &value)?),
             "timeout" => {
                 let limit = positive("timeout", &value, "every call would time out")?;
@@ -235,7 +278,10 @@ fn tag_list(value: Expr) -> syn::Result<Vec<Expr>> {
         Expr::Array(array) => Ok(array.elems.into_iter().collect()),
         Expr::Group(group) => tag_list(*group.expr),
         Expr::Reference(reference) => tag_list(*reference.expr),
-        other => Err(syn::Error::new_spanned(&other, "write the tags as a list: `tags = [\"contacts\", \"contact:{id}\"]`")),
+        other => Err(syn::Error::new_spanned(
+            &other,
+            "write the tags as a list: `tags = [\"contacts\", \"contact:{id}\"]`",
+        )),
     }
 }
 
@@ -244,14 +290,23 @@ fn life(value: Expr) -> syn::Result<LifeOption> {
         Some(Lit::Str(name)) => {
             let text = name.value();
             if text.trim().is_empty() {
-                return Err(syn::Error::new(name.span(), "`life` names a profile (seconds, minutes, hours, days, weeks, max, or one you registered), or is an expression of type `Life`"));
+                return Err(syn::Error::new(
+                    name.span(),
+                    "`life` names a profile (seconds, minutes, hours, days, weeks, max, or one you registered), or is an expression of type `Life`",
+                ));
             }
             if text.starts_with(|c: char| c.is_ascii_digit()) {
-                return Err(syn::Error::new(name.span(), format!("\"{text}\" is a duration, not a profile: write `ttl = \"{text}\"`")));
+                return Err(syn::Error::new(
+                    name.span(),
+                    format!("\"{text}\" is a duration, not a profile: write `ttl = \"{text}\"`"),
+                ));
             }
             Ok(LifeOption::Profile(text))
         }
-        Some(Lit::Int(_)) => Err(syn::Error::new_spanned(&value, "a number of seconds is a `ttl`; `life` is a profile's name or an expression of type `Life`")),
+        Some(Lit::Int(_)) => Err(syn::Error::new_spanned(
+            &value,
+            "a number of seconds is a `ttl`; `life` is a profile's name or an expression of type `Life`",
+        )),
         _ => Ok(LifeOption::Expr(value)),
     }
 }
@@ -272,7 +327,12 @@ const COMPANION: &str = "`companion` is a name for the type that holds `remove_c
 fn version(value: &Expr) -> syn::Result<String> {
     match literal(value) {
         Some(Lit::Str(text)) if !text.value().is_empty() => Ok(text.value()),
-        Some(Lit::Int(number)) if number.suffix().is_empty() => Ok(number.base10_digits().to_owned()),
-        _ => Err(syn::Error::new_spanned(value, "`version` is a text or a number that you change when what the function returns changes its meaning")),
+        Some(Lit::Int(number)) if number.suffix().is_empty() => {
+            Ok(number.base10_digits().to_owned())
+        }
+        _ => Err(syn::Error::new_spanned(
+            value,
+            "`version` is a text or a number that you change when what the function returns changes its meaning",
+        )),
     }
 }

@@ -37,42 +37,52 @@ impl Output {
     }
 }
 
-pub(crate) fn parse(
-    sig: &Signature,
-    facade: &TokenStream,
-    errors: &mut Errors,
-) -> Option<Output> {
+pub(crate) fn parse(sig: &Signature, facade: &TokenStream, errors: &mut Errors) -> Option<Output> {
     let ReturnType::Type(_, ty) = &sig.output else {
-        return Some(Output { ty: quote!(()), conversion: Conversion::None });
+        return Some(Output {
+            ty: quote!(()),
+            conversion: Conversion::None,
+        });
     };
     let response = quote!(#facade::__private::Response);
     if is_into_response(ty) {
-        return Some(Output { ty: response, conversion: Conversion::Whole });
+        return Some(Output {
+            ty: response,
+            conversion: Conversion::Whole,
+        });
     }
     if let Type::Path(path) = &**ty {
         if first_type_argument(&path.path).is_some_and(is_into_response) {
             let mut path = path.clone();
             if let Some(last) = path.path.segments.last_mut()
-                && let syn::PathArguments::AngleBracketed(arguments) = &mut last.arguments {
-                    for argument in &mut arguments.args {
-                        if matches!(argument, syn::GenericArgument::Type(ty) if is_into_response(ty)) {
-                            *argument = syn::GenericArgument::Type(Type::Verbatim(response.clone()));
-                            break;
-                        }
+                && let syn::PathArguments::AngleBracketed(arguments) = &mut last.arguments
+            {
+                for argument in &mut arguments.args {
+                    if matches!(argument, syn::GenericArgument::Type(ty) if is_into_response(ty)) {
+                        *argument = syn::GenericArgument::Type(Type::Verbatim(response.clone()));
+                        break;
                     }
                 }
-            return Some(Output { ty: quote!(#path), conversion: Conversion::Inner });
+            }
+            return Some(Output {
+                ty: quote!(#path),
+                conversion: Conversion::Inner,
+            });
         }
         if let Some(param) = path.path.get_ident()
-            && sig.generics.type_params().any(|known| known.ident == *param) {
-                errors.on(
+            && sig
+                .generics
+                .type_params()
+                .any(|known| known.ident == *param)
+        {
+            errors.on(
                     ty,
                     format!(
                         "`{param}` may hide a `Result`, whose errors would be cached: return `Result<{param}, _>`, or a type that names what is cached, such as `Arc<{param}>` or `Option<{param}>`"
                     ),
                 );
-                return None;
-            }
+            return None;
+        }
     }
     if contains_impl(ty) {
         errors.on(ty, "a cached function names the type it returns, of which `impl IntoResponse` is the one exception: what is stored is decided by the type");
@@ -82,11 +92,16 @@ pub(crate) fn parse(
         errors.on(ty, "a cached value outlives the call: return an owned type, such as `String` or `Arc<..>`, instead of a borrow");
         return None;
     }
-    Some(Output { ty: quote!(#ty), conversion: Conversion::None })
+    Some(Output {
+        ty: quote!(#ty),
+        conversion: Conversion::None,
+    })
 }
 
 fn is_into_response(ty: &Type) -> bool {
-    let Type::ImplTrait(TypeImplTrait { bounds, .. }) = ty else { return false };
+    let Type::ImplTrait(TypeImplTrait { bounds, .. }) = ty else {
+        return false;
+    };
     bounds.iter().any(|bound| {
         matches!(bound, TypeParamBound::Trait(bound) if is_named(&bound.path, "IntoResponse"))
     })

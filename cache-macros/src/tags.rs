@@ -48,9 +48,14 @@ impl Tags {
                 Some(Lit::Str(text)) => match Template::new(text, scope, errors) {
                     Some(template) if template.of_result => self.of_result.push(template),
                     Some(template) => self.literals.push(template),
-                    None => self.underlines.extend(underline(text, scope.names).map(|tag| quote!({ #tag }))),
+                    None => self
+                        .underlines
+                        .extend(underline(text, scope.names).map(|tag| quote!({ #tag }))),
                 },
-                Some(_) => errors.on(&element, "a tag is text: write it as a string literal, such as \"contact:{id}\""),
+                Some(_) => errors.on(
+                    &element,
+                    "a tag is text: write it as a string literal, such as \"contact:{id}\"",
+                ),
                 None => self.exprs.push(element),
             }
         }
@@ -58,7 +63,10 @@ impl Tags {
 
     /// A `Vec<Cow<'static, str>>` of all but those of the result.
     pub(crate) fn vec(&self, facade: &TokenStream) -> TokenStream {
-        let cows = self.literals.iter().map(|tag| tag.cow(|name| quote!(#name)));
+        let cows = self
+            .literals
+            .iter()
+            .map(|tag| tag.cow(|name| quote!(#name)));
         if self.exprs.is_empty() {
             return quote!(::std::vec![#(#cows),*]);
         }
@@ -71,7 +79,11 @@ impl Tags {
 
     /// What is formatted before the body, and what is added once `output`, the body's value, is there:
     /// the tags that read it, and those it declares itself by `CacheTags`.
-    pub(crate) fn around(&self, output: &Ident, facade: &TokenStream) -> (TokenStream, TokenStream) {
+    pub(crate) fn around(
+        &self,
+        output: &Ident,
+        facade: &TokenStream,
+    ) -> (TokenStream, TokenStream) {
         let private = quote!(#facade::__private);
         let result = Ident::new("__result", Span::mixed_site());
         let (early, late): (Vec<_>, Vec<_>) = self

@@ -61,7 +61,10 @@ impl Template {
         let constant = pieces.iter().all(|piece| piece.text().is_some());
         let length = fixed.chars().count();
         if text.is_empty() {
-            errors.at(literal.span(), "a tag has 1 to 256 characters; this one is empty");
+            errors.at(
+                literal.span(),
+                "a tag has 1 to 256 characters; this one is empty",
+            );
             return None;
         }
         if length > MAX_TAG {
@@ -79,7 +82,11 @@ impl Template {
         for piece in &pieces {
             match piece {
                 Piece::Text { raw, .. } => numbered.push_str(&text[raw.clone()]),
-                Piece::Hole { placeholder, at, spec_names } => {
+                Piece::Hole {
+                    placeholder,
+                    at,
+                    spec_names,
+                } => {
                     let checked = check(placeholder, literal, at, scope, errors);
                     for (name, at) in spec_names {
                         good &= known_name(name, literal, at, scope, errors);
@@ -129,7 +136,12 @@ impl Template {
         });
         let values: Vec<_> = values.collect();
         let text = LitStr::new(&text, span);
-        (before, quote!(::std::borrow::Cow::Owned(::std::format!(#text #(, #values)*))))
+        (
+            before,
+            quote!(::std::borrow::Cow::Owned(
+                ::std::format!(#text #(, #values)*)
+            )),
+        )
     }
 
     /// An expression of type `Cow<'static, str>`. `root` writes what a placeholder's first name
@@ -157,7 +169,6 @@ impl Template {
         };
         quote!(::std::borrow::Cow::Owned(#formatted))
     }
-
 }
 
 /// Code whose error underlines the wrong placeholder *inside* the literal, which a macro cannot do on
@@ -224,7 +235,10 @@ fn check(
         ident.set_span(literal.span());
         ident
     };
-    let fields = fields.iter().map(|field| member(field, literal.span())).collect();
+    let fields = fields
+        .iter()
+        .map(|field| member(field, literal.span()))
+        .collect();
     Some((ident, fields))
 }
 
@@ -236,14 +250,25 @@ fn known_name(
     errors: &mut Errors,
 ) -> bool {
     let tuple_field = scope.what == "field"
-        && scope.names.iter().any(|n| n.to_string().strip_prefix('_') == Some(name));
+        && scope
+            .names
+            .iter()
+            .any(|n| n.to_string().strip_prefix('_') == Some(name));
     if tuple_field || scope.names.iter().any(|known| known.unraw() == name) {
         return true;
     }
     let what = scope.what;
-    let names: Vec<String> = scope.names.iter().map(|name| name.unraw().to_string()).collect();
+    let names: Vec<String> = scope
+        .names
+        .iter()
+        .map(|name| name.unraw().to_string())
+        .collect();
     let shown = names.iter().map(|n| {
-        if what == "field" { n.strip_prefix('_').filter(|n| is_index(n)).unwrap_or(n) } else { n }
+        if what == "field" {
+            n.strip_prefix('_').filter(|n| is_index(n)).unwrap_or(n)
+        } else {
+            n
+        }
     });
     let list = list(shown, &format!("there is no {what}"));
     let hint = did_you_mean(name, names.iter().map(String::as_str))
@@ -279,17 +304,25 @@ fn member(field: &str, span: Span) -> Member {
 fn inside(literal: &LitStr, range: Range<usize>) -> Span {
     let token = literal.token();
     let source = token.to_string();
-    let Some(start) = source.find('"').map(|at| at + 1) else { return literal.span() };
+    let Some(start) = source.find('"').map(|at| at + 1) else {
+        return literal.span();
+    };
     if source.contains('\\') {
         return literal.span();
     }
-    token.subspan(start + range.start..start + range.end).unwrap_or_else(|| literal.span())
+    token
+        .subspan(start + range.start..start + range.end)
+        .unwrap_or_else(|| literal.span())
 }
 
 enum Piece {
     /// `raw` in the literal's value, `text` with double braces undone.
     Text { raw: Range<usize>, text: String },
-    Hole { placeholder: Placeholder, at: Range<usize>, spec_names: Vec<(String, Range<usize>)> },
+    Hole {
+        placeholder: Placeholder,
+        at: Range<usize>,
+        spec_names: Vec<(String, Range<usize>)>,
+    },
 }
 
 impl Piece {
@@ -317,11 +350,17 @@ fn parse(text: &str) -> Result<Vec<Piece>, Problem> {
                 at += 2;
             }
             b'}' => {
-                return Err((at..at + 1, "`}` without `{`; write `}}` for the character".into()));
+                return Err((
+                    at..at + 1,
+                    "`}` without `{`; write `}}` for the character".into(),
+                ));
             }
             b'{' => {
                 if from < at {
-                    pieces.push(Piece::Text { raw: from..at, text: std::mem::take(&mut plain) });
+                    pieces.push(Piece::Text {
+                        raw: from..at,
+                        text: std::mem::take(&mut plain),
+                    });
                 }
                 let Some(length) = text[at..].find('}') else {
                     return Err((
@@ -342,7 +381,10 @@ fn parse(text: &str) -> Result<Vec<Piece>, Problem> {
         }
     }
     if from < at {
-        pieces.push(Piece::Text { raw: from..at, text: plain });
+        pieces.push(Piece::Text {
+            raw: from..at,
+            text: plain,
+        });
     }
     Ok(pieces)
 }
@@ -354,7 +396,12 @@ fn placeholder(inner: &str, at: Range<usize>) -> Result<Piece, Problem> {
     };
     let path = path.trim();
     if path.is_empty() {
-        return Err((at, format!("`{{{inner}}}` has no name: a tag's placeholder names an argument, as in \"contact:{{id}}\"")));
+        return Err((
+            at,
+            format!(
+                "`{{{inner}}}` has no name: a tag's placeholder names an argument, as in \"contact:{{id}}\""
+            ),
+        ));
     }
     let mut parts = path.split('.').map(str::to_owned);
     let root = parts.next().unwrap_or_default();
@@ -382,8 +429,16 @@ fn placeholder(inner: &str, at: Range<usize>) -> Result<Piece, Problem> {
             .collect();
         spec_names.push((name, at.clone()));
     }
-    let placeholder = Placeholder { root, fields, spec: spec.to_owned() };
-    Ok(Piece::Hole { placeholder, at, spec_names })
+    let placeholder = Placeholder {
+        root,
+        fields,
+        spec: spec.to_owned(),
+    };
+    Ok(Piece::Hole {
+        placeholder,
+        at,
+        spec_names,
+    })
 }
 
 #[cfg(test)]
@@ -391,8 +446,15 @@ mod tests {
     use super::*;
 
     fn errors_of(text: &str, names: &[&str]) -> String {
-        let names: Vec<Ident> = names.iter().map(|n| Ident::new(n, Span::call_site())).collect();
-        let scope = Scope { names: &names, what: "argument", roots: &["result"] };
+        let names: Vec<Ident> = names
+            .iter()
+            .map(|n| Ident::new(n, Span::call_site()))
+            .collect();
+        let scope = Scope {
+            names: &names,
+            what: "argument",
+            roots: &["result"],
+        };
         let mut errors = Errors::default();
         let literal = LitStr::new(text, Span::call_site());
         let made = Template::new(&literal, &scope, &mut errors);
@@ -421,7 +483,11 @@ mod tests {
     #[test]
     fn doubled_braces_are_one_character() {
         let literal = LitStr::new("a{{b}}c", Span::call_site());
-        let scope = Scope { names: &[], what: "argument", roots: &[] };
+        let scope = Scope {
+            names: &[],
+            what: "argument",
+            roots: &[],
+        };
         let made = Template::new(&literal, &scope, &mut Errors::default()).unwrap();
         assert_eq!(made.fixed.as_deref(), Some("a{b}c"));
     }

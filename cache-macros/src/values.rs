@@ -35,7 +35,10 @@ pub(crate) fn duration(option: &str, value: &Expr) -> syn::Result<Duration> {
 pub(crate) fn positive(option: &str, value: &Expr, otherwise: &str) -> syn::Result<Duration> {
     let duration = duration(option, value)?;
     if duration.is_zero() {
-        return Err(syn::Error::new_spanned(value, format!("`{option}` is 0: {otherwise}")));
+        return Err(syn::Error::new_spanned(
+            value,
+            format!("`{option}` is 0: {otherwise}"),
+        ));
     }
     Ok(duration)
 }
@@ -56,5 +59,11 @@ pub(crate) fn literal(value: &Expr) -> Option<&Lit> {
 
 /// A negative number is its own mistake: say so instead of "expected a number".
 pub(crate) fn is_negative(value: &Expr) -> bool {
-    matches!(value, Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }))
+    matches!(
+        value,
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            ..
+        })
+    )
 }

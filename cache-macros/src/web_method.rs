@@ -43,7 +43,8 @@ fn expand_or_fail(
     tokens: &TokenStream,
     errors: &mut Errors,
 ) -> Option<TokenStream> {
-    let parsed = (|input: syn::parse::ParseStream<'_>| WebMethod::parse(input, errors)).parse2(attr);
+    let parsed =
+        (|input: syn::parse::ParseStream<'_>| WebMethod::parse(input, errors)).parse2(attr);
     let method = match parsed {
         Ok(method) => method,
         Err(error) => {
@@ -55,26 +56,39 @@ fn expand_or_fail(
     let mut item = match syn::parse2::<Item>(tokens.clone()) {
         Ok(item) => item,
         Err(error) => {
-            errors.at(error.span(), format!("`#[web_method]` stands on an `async fn`: {error}"));
+            errors.at(
+                error.span(),
+                format!("`#[web_method]` stands on an `async fn`: {error}"),
+            );
             return None;
         }
     };
     let permission = permission(&method, &item, &facade, errors);
     if item.sig.asyncness.is_none() {
-        errors.on(item.sig.fn_token, "`#[web_method]` stands on an `async fn`; add `async`");
+        errors.on(
+            item.sig.fn_token,
+            "`#[web_method]` stands on an `async fn`; add `async`",
+        );
         return None;
     }
     let Some(options) = method.cache else {
         for input in &item.sig.inputs {
             let FnArg::Typed(arg) = input else { continue };
-            for attr in arg.attrs.iter().filter(|attr| attr.path().is_ident("cache")) {
+            for attr in arg
+                .attrs
+                .iter()
+                .filter(|attr| attr.path().is_ident("cache"))
+            {
                 errors.on(attr, "this function is not cached, so its arguments make no key: add `cache(..)` to `#[web_method]`");
             }
         }
         return Some(quote!(#permission #item));
     };
     if let Some(unsafety) = not_cacheable(&item) {
-        errors.on(unsafety, "a cached function is a plain `async fn`: not `unsafe`, `extern` or variadic");
+        errors.on(
+            unsafety,
+            "a cached function is a plain `async fn`: not `unsafe`, `extern` or variadic",
+        );
     }
     let args = args::parse(&item.sig, options.key.as_ref(), options.foreground, errors);
     let output = returns::parse(&item.sig, &facade, errors);
@@ -85,20 +99,29 @@ fn expand_or_fail(
         let errors = std::mem::take(errors).into_tokens();
         return Some(quote!(#errors #item));
     }
-    let model = Model { item, options, args, output: output?, tags, facade };
+    let model = Model {
+        item,
+        options,
+        args,
+        output: output?,
+        tags,
+        facade,
+    };
     let expansion = crate::expand::function(&model);
     Some(quote!(#permission #expansion))
 }
 
 /// The function's own tags: those of `cache(tags = ..)` and of `#[cache_tag(..)]` below.
-fn tags(
-    item: &mut Item,
-    options: &CacheOptions,
-    args: &[Arg],
-    errors: &mut Errors,
-) -> Tags {
-    let names: Vec<_> = args.iter().flat_map(|arg| arg.bindings.iter().cloned()).collect();
-    let scope = Scope { names: &names, what: "argument", roots: &["result"] };
+fn tags(item: &mut Item, options: &CacheOptions, args: &[Arg], errors: &mut Errors) -> Tags {
+    let names: Vec<_> = args
+        .iter()
+        .flat_map(|arg| arg.bindings.iter().cloned())
+        .collect();
+    let scope = Scope {
+        names: &names,
+        what: "argument",
+        roots: &["result"],
+    };
     let mut tags = Tags::default();
     tags.add(options.tags.iter().cloned(), &scope, errors);
     for attr in item.take_attrs(|attr| is_named(attr.path(), "cache_tag")) {
@@ -128,7 +151,9 @@ fn permission(
     facade: &TokenStream,
     errors: &mut Errors,
 ) -> TokenStream {
-    let Some(permission) = &method.permission else { return TokenStream::new() };
+    let Some(permission) = &method.permission else {
+        return TokenStream::new();
+    };
     let Expr::Path(path) = permission else {
         errors.on(
             permission,

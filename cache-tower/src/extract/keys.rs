@@ -1,9 +1,10 @@
 //! Which extractors may be a part of a key, and what of them is written.
 
-use axum::extract::{
-    Json, MatchedPath, NestedPath, OriginalUri, Path, Query, RawForm, RawPathParams, RawQuery, State,
-};
 use axum::Form;
+use axum::extract::{
+    Json, MatchedPath, NestedPath, OriginalUri, Path, Query, RawForm, RawPathParams, RawQuery,
+    State,
+};
 use bytes::Bytes;
 use cache_core::macro_support::Probe;
 use cache_core::{CacheKey, KeyWriter};
@@ -109,7 +110,9 @@ impl CacheKey for UriKey<'_> {
     fn encode(&self, key: &mut KeyWriter<'_>) {
         let uri = self.0;
         uri.scheme_str().encode(key);
-        uri.authority().map(http::uri::Authority::as_str).encode(key);
+        uri.authority()
+            .map(http::uri::Authority::as_str)
+            .encode(key);
         key.text(uri.path());
         uri.query().encode(key);
     }

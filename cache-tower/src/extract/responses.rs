@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use bytes::{Bytes, BytesMut};
 use cache_core::macro_support::{
     CacheTags, Finished, LoadTimeout, Probe, Returned, SaysTimeout, Shape, TagSink, add_tags_of,
@@ -165,16 +165,22 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Option<NotStorable> {
     let says = |wanted: &[&str]| {
         headers.get_all(CACHE_CONTROL).iter().any(|value| {
             let directives = value.to_str().unwrap_or("no-store").split(',');
-            directives.map(|d| d.split('=').next().unwrap_or(d).trim()).any(|directive| {
-                wanted.iter().any(|wanted| directive.eq_ignore_ascii_case(wanted))
-            })
+            directives
+                .map(|d| d.split('=').next().unwrap_or(d).trim())
+                .any(|directive| {
+                    wanted
+                        .iter()
+                        .any(|wanted| directive.eq_ignore_ascii_case(wanted))
+                })
         })
     };
     let stream = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let partial = matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED)
-        || status.is_informational();
+    let partial = matches!(
+        status,
+        StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED
+    ) || status.is_informational();
     if headers.contains_key(SET_COOKIE)
         || says(&["private", "no-store", "no-cache"])
         || stream
@@ -200,15 +206,20 @@ async fn keep(response: Response) -> Result<StoredResponse, (Response, NotStorab
         (Response::from_parts(parts, body), why)
     };
     let length = body.size_hint().exact();
-    let refusal = refused(parts.status, &parts.headers)
-        .or_else(|| length.filter(|n| *n > MAX_BODY as u64).map(|_| NotStorable::TooLarge));
+    let refusal = refused(parts.status, &parts.headers).or_else(|| {
+        length
+            .filter(|n| *n > MAX_BODY as u64)
+            .map(|_| NotStorable::TooLarge)
+    });
     if let Some(why) = refusal {
         return Err((Response::from_parts(parts, body), why));
     }
     let mut frames: VecDeque<Result<Frame<Bytes>, axum::Error>> = VecDeque::new();
     let mut total = 0;
     // A body of known length is being sent; one of unknown length may be a stream without an end.
-    let mut patience = length.is_none().then(|| Box::pin(tokio::time::sleep(MAX_WAIT)));
+    let mut patience = length
+        .is_none()
+        .then(|| Box::pin(tokio::time::sleep(MAX_WAIT)));
     loop {
         let next = std::future::poll_fn(|cx| {
             let frame = Pin::new(&mut body).poll_frame(cx);
@@ -238,7 +249,9 @@ async fn keep(response: Response) -> Result<StoredResponse, (Response, NotStorab
             return Err(back(parts, frames, rest, why));
         }
     }
-    let data = frames.into_iter().filter_map(|frame| frame.ok()?.into_data().ok());
+    let data = frames
+        .into_iter()
+        .filter_map(|frame| frame.ok()?.into_data().ok());
     let body = gather(data, total);
     Ok(StoredResponse {
         status: parts.status,
@@ -277,7 +290,9 @@ impl http_body::Body for Replay {
         if let Some(frame) = self.frames.pop_front() {
             return Poll::Ready(Some(frame));
         }
-        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
         Poll::Ready(ready!(Pin::new(rest).poll_frame(cx)))
     }
 
@@ -286,7 +301,13 @@ impl http_body::Body for Replay {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let read = self.frames.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>() as u64;
+        let read = self
+            .frames
+            .iter()
+            .flatten()
+            .filter_map(Frame::data_ref)
+            .map(Bytes::len)
+            .sum::<usize>() as u64;
         let rest = self.rest.as_ref().map(Body::size_hint).unwrap_or_default();
         let mut hint = SizeHint::new();
         hint.set_lower(read + rest.lower());

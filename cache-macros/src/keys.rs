@@ -1,0 +1,117 @@
+//! The key of a call: arguments converted once, looked at through their patterns, and written.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::GenericParam;
+use syn::spanned::Spanned;
+
+use crate::args::{Arg, Passing, Role};
+use crate::web_method::Model;
+
+/// `impl Into<T>` becomes `T`, once.
+pub(crate) fn conversions<'a>(args: impl IntoIterator<Item = &'a Arg>) -> TokenStream {
+    let lets = args.into_iter().filter_map(|arg| {
+        let Passing::Into(target) = &arg.passing else { return None };
+        let name = &arg.name;
+        Some(quote_spanned!(arg.ty.span()=> let #name: #target = ::core::convert::Into::into(#name);))
+    });
+    quote!(#(#lets)*)
+}
+
+/// The bindings of patterns, as references to what the arguments hold.
+pub(crate) fn bindings<'a>(args: impl IntoIterator<Item = &'a Arg>) -> TokenStream {
+    let lets = args
+        .into_iter()
+        .filter(|arg| arg.is_destructured())
+        .map(|arg| {
+            let (pat, name) = (arg.borrowed_pat(), &arg.name);
+            quote!(#[allow(unused_variables, clippy::all, clippy::pedantic)] let #pat = &#name;)
+        });
+    quote!(#(#lets)*)
+}
+
+pub(crate) fn state_checks(args: &[Arg], private: &TokenStream) -> TokenStream {
+    let checks = args
+        .iter()
+        .filter(|arg| matches!(arg.role, Role::State))
+        .map(|arg| {
+            let name = &arg.name;
+            let span = Span::call_site().located_at(arg.ty.span());
+            quote_spanned! {span=> {
+                #[allow(unused_imports)]
+                use #private::dispatch::*;
+                (&&#private::Probe(&#name)).state_kind().check(&#name);
+            }}
+        });
+    quote!(#(#checks)*)
+}
+
+/// Statements that leave the encoded call in `__key`.
+pub(crate) fn key(model: &Model, companion: &Ident) -> TokenStream {
+    let private = {
+        let facade = &model.facade;
+        quote!(#facade::__private)
+    };
+    let generics = model
+        .item
+        .sig
+        .generics
+        .params
+        .iter()
+        .filter_map(|param| match param {
+            GenericParam::Lifetime(_) => None,
+            GenericParam::Type(param) => {
+                let ident = &param.ident;
+                Some(quote!(#private::write_type::<#ident>(&mut __writer);))
+            }
+            GenericParam::Const(param) => {
+                let ident = &param.ident;
+                Some(quote!(#private::CacheKey::encode(&#ident, &mut __writer);))
+            }
+        });
+    let whole = model.options.key.as_ref().map(|key| {
+        let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
+        encode(lets, key.to_token_stream(), key.span(), &private)
+    });
+    let parts = model.args.iter().filter_map(|arg| match &arg.role {
+        Role::Key => Some(encode(
+            TokenStream::new(),
+            arg.name.to_token_stream(),
+            arg.ty.span(),
+            &private,
+        )),
+        Role::KeyExpr(expr) => {
+            let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
+            Some(encode(lets, expr.to_token_stream(), expr.span(), &private))
+        }
+        Role::Skip | Role::State => None,
+    });
+    let parts: Vec<_> = generics.chain(whole).chain(parts).collect();
+    if parts.is_empty() {
+        return quote!(let __key = #private::CallKey::new(#companion::__function()););
+    }
+    quote! {
+        let mut __key = #private::CallKey::new(#companion::__function());
+        {
+            let mut __writer = __key.writer();
+            #(#parts)*
+        }
+    }
+}
+
+/// Writes one value: as the compiler finds that it can be. `span` is what an error underlines.
+/// The traits are imported where no token of the user's stands.
+fn encode(lets: TokenStream, value: TokenStream, span: Span, private: &TokenStream) -> TokenStream {
+    let span = Span::call_site().located_at(span);
+    quote_spanned! {span=> {
+        #lets
+        #[allow(unused_parens)]
+        let __value = &(#value);
+        {
+            #[allow(unused_imports)]
+            use #private::dispatch::*;
+            let __part = (&&#private::Probe(__value)).peel();
+            (&&&#private::Probe(&__part)).key_kind().write(&__part, &mut __writer);
+        }
+    }}
+}
