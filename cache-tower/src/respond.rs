@@ -2,7 +2,7 @@
 
 use cache_core::respond::{self, Held, Scope};
 use cache_core::{Cache, Life};
-use http::header::{CACHE_CONTROL, CACHE_STATUS, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CACHE_STATUS, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
@@ -105,7 +105,11 @@ pub(crate) fn reuse<B>(
     if conditions.is_some_and(|request| conditional::is_current(request, status, &headers)) {
         conditional::strip_for_304(&mut headers);
         status = StatusCode::NOT_MODIFIED;
-    } else if !head {
+    } else if head {
+        if status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.body.len()));
+        }
+    } else {
         body = Some(stored.body.clone());
     }
     let mut response = Response::new(body.map_or_else(CacheBody::none, CacheBody::whole));
