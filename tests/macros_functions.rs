@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use revalidate::{Cache, CacheKey, Clock, Life, LoadTimeout, Permissions, web_method};
+use revalidate::{Cache, CacheKey, Clock, Life, LoadTimeout, Permissions, cache_tag, web_method};
 
 /// Runs with a cache of its own, and its clock.
 async fn isolated<F: Future>(test: impl FnOnce(Clock) -> F) -> F::Output {
@@ -379,6 +379,24 @@ mod inner {
     }
 }
 
+/// Where the function is not, its companion is not.
+#[web_method(cache(ttl = 3))]
+#[cfg(any())]
+async fn absent(_: NoSuchType) {}
+
+/// Two functions by one name on two systems.
+#[web_method(cache(ttl = 3))]
+#[cfg(not(any()))]
+async fn absent() -> u8 {
+    3
+}
+
+#[web_method]
+#[cache_tag("tagged")]
+async fn tagged_only() -> u8 {
+    absent().await
+}
+
 const ALL: &str = "everything";
 
 counter!(EXPR);
@@ -430,6 +448,7 @@ async fn no_cache_is_no_cache() {
         7
     }
     assert_eq!(plain(1).await, 1);
+    assert_eq!(tagged_only().await, 3);
     isolated(|_| async {
         assert_eq!(defaults().await, 7);
         defaults::remove_cached().await.unwrap();

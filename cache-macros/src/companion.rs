@@ -31,6 +31,7 @@ pub(crate) fn item(model: &Model, companion: &Ident) -> TokenStream {
     let version = model.options.version.as_deref().unwrap_or("");
     let function = quote! {
         #quiet
+        #[inline]
         fn __function() -> &'static #private::Function {
             static FUNCTION: #private::Function = #private::Function::new(
                 ::core::concat!(::core::module_path!(), "::", #name_text),

@@ -236,7 +236,7 @@ impl CacheOptions {
                 "`ttl` and `life` both say how long: keep one of them",
             ),
             "stale_while_revalidate" => {
-                self.stale_while_revalidate = Some(duration(&text, &value)?)
+                self.stale_while_revalidate = Some(duration(&text, &value)?);
             }
             "stale_if_error" => self.stale_if_error = Some(duration(&text, &value)?),
             "timeout" => {
