@@ -267,3 +267,71 @@ async fn memory_is_given_back_by_clearing() {
         get(&app, path).await.assert_miss("removed");
     }
 }
+
+/// Readers and a writer on several threads: a read that begins after an invalidation returned sees
+/// nothing older, whoever loaded, joined or streamed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_older_is_served_after_an_invalidation_returned() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let cache = Cache::builder().build();
+    let row = Arc::new(AtomicU64::new(0));
+    let source = Arc::clone(&row);
+    let handler = move || {
+        let value = source.load(Ordering::SeqCst);
+        let (feed, body) = fed();
+        async move {
+            tokio::task::yield_now().await;
+            cache_tag("row");
+            tokio::spawn(async move {
+                for part in [value.to_string(), ";".repeat(10)] {
+                    tokio::task::yield_now().await;
+                    let _ = feed.send(Ok(part.into()));
+                }
+            });
+            ([("vary", "x-variant")], body)
+        }
+    };
+    let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+    let app = Router::new().route("/", route(handler).layer(layer));
+    let invalidated = Arc::new(AtomicU64::new(0));
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let reads = Count::default();
+    let readers: Vec<_> = (0..8)
+        .map(|n| {
+            let (app, invalidated, over) =
+                (app.clone(), Arc::clone(&invalidated), Arc::clone(&over));
+            let reads = reads.clone();
+            tokio::spawn(async move {
+                let variant = if n % 2 == 0 { "even" } else { "odd" };
+                let mut hits = 0;
+                while !over.load(Ordering::SeqCst) {
+                    let at_least = invalidated.load(Ordering::SeqCst);
+                    let reply = send(&app, with("/", &[("x-variant", variant)])).await;
+                    let seen: u64 = reply.text().trim_end_matches(';').parse().unwrap();
+                    assert!(reply.text().ends_with(";;;;;;;;;;"), "whole: {reply:?}");
+                    assert!(seen >= at_least, "{seen} after {at_least}: {reply:?}");
+                    reads.up();
+                    hits += u64::from(reply.cache().contains("; hit"));
+                    tokio::task::yield_now().await;
+                }
+                hits
+            })
+        })
+        .collect();
+    for value in 1..=150 {
+        row.store(value, Ordering::SeqCst);
+        cache.invalidate_cache("row").await.unwrap();
+        invalidated.store(value, Ordering::SeqCst);
+        // From no reads between two writes to many.
+        let until = reads.get() + usize::try_from(value % 20).unwrap();
+        while reads.get() < until {
+            tokio::task::yield_now().await;
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    let mut hits = 0;
+    for reader in readers {
+        hits += reader.await.unwrap();
+    }
+    assert!(hits > 0);
+}
