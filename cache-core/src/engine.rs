@@ -152,6 +152,7 @@ impl Engine {
         recorded: Recorded,
     ) -> (Entry<V>, Result<(), NotStorable>) {
         let refusal = recorded.refusal();
+        let failed = recorded.failed && !recorded.failures_allowed;
         let (life, fresh_until) = self.lifetime(began, choice, at_most, &recorded);
         let times = Times {
             loaded_at,
@@ -170,6 +171,7 @@ impl Engine {
         let mut entry = Entry::new(value, recorded.tags, times, &life);
         entry.partial = recorded.partial;
         entry.born_stale = recorded.stale;
+        entry.failed = failed;
         entry.weight = u32::try_from(weight).unwrap_or(u32::MAX);
         (entry, storable)
     }

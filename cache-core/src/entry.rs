@@ -39,6 +39,8 @@ pub(crate) struct Entry<V: ?Sized = Erased> {
     pub(crate) partial: Option<NotStorable>,
     /// Made from a value that was stale already.
     pub(crate) born_stale: bool,
+    /// Made although a load inside failed: what is made from it may not be stored either.
+    pub(crate) failed: bool,
     pub(crate) value: V,
 }
 
@@ -85,6 +87,7 @@ impl<V> Entry<V> {
             weight: 0,
             partial: None,
             born_stale: false,
+            failed: false,
             tags: tags.into_boxed_slice(),
             value,
         }

@@ -129,6 +129,18 @@ enum Sought<V> {
     TimedOut,
 }
 
+/// Puts off the next refresh of a value when dropped, also by a panic, unless disarmed.
+struct RefreshFailed(Option<(Arc<Entry>, Clock)>);
+
+impl Drop for RefreshFailed {
+    fn drop(&mut self) {
+        if let Some((held, clock)) = self.0.take() {
+            let retry_at = clock.now().plus(RETRY_AFTER);
+            held.retry_at.store(retry_at.0, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<V: Clone + Send + Sync + 'static> Call<V> {
     /// Completes the call with a load that is a task of its own: a caller who leaves neither stops
     /// it nor strands anyone. A stale value is served at once while the load refreshes it.
@@ -342,11 +354,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         // A refresh is nobody's part: it neither reports to its caller nor runs under its permit.
         plan.observer = None;
         plan.permit = None;
-        let clock = engine.clock.clone();
+        let mut failure = RefreshFailed(Some((held, engine.clock.clone())));
         drop(spawn(async move {
-            if let Outcome::Refused(..) = fly(lead, plan, start).await {
-                let retry_at = clock.now().plus(RETRY_AFTER);
-                held.retry_at.store(retry_at.0, Ordering::Relaxed);
+            if let Outcome::Landed(_) = fly(lead, plan, start).await {
+                failure.0 = None;
             }
         }));
     }

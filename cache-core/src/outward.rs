@@ -26,6 +26,7 @@ pub(crate) fn flow(context: &Context, engine: &Arc<Engine>, entry: &Entry, stale
             recorded.filled_at = entry.filled_at;
             recorded.fresh_until = entry.fresh_until;
             recorded.stale = stale || entry.born_stale;
+            recorded.failed = entry.failed;
             record.absorb_recorded(&translated(recorded, engine, outer))
         }
     };

@@ -117,6 +117,7 @@ impl Record {
             recorded.filled_at = recorded.filled_at.min(inner.filled_at);
             recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
             recorded.stale |= served_stale;
+            recorded.failed |= inner.failed;
         })
     }
 
