@@ -132,6 +132,12 @@ enum Sought<V> {
 /// Puts off the next refresh of a value when dropped, also by a panic, unless disarmed.
 struct RefreshFailed(Option<(Arc<Entry>, Clock)>);
 
+impl RefreshFailed {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
 impl Drop for RefreshFailed {
     fn drop(&mut self) {
         if let Some((held, clock)) = self.0.take() {
@@ -354,10 +360,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         // A refresh is nobody's part: it neither reports to its caller nor runs under its permit.
         plan.observer = None;
         plan.permit = None;
-        let mut failure = RefreshFailed(Some((held, engine.clock.clone())));
+        let failure = RefreshFailed(Some((held, engine.clock.clone())));
         drop(spawn(async move {
             if let Outcome::Landed(_) = fly(lead, plan, start).await {
-                failure.0 = None;
+                failure.disarm();
             }
         }));
     }
