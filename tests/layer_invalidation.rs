@@ -268,6 +268,50 @@ async fn memory_is_given_back_by_clearing() {
     }
 }
 
+#[tokio::test]
+async fn handlers_that_pass_by_invalidate_the_layers_cache() {
+    let (cache, _) = cache();
+    let write = || async {
+        invalidate_cache("t").await.unwrap();
+        "done"
+    };
+    let app = Router::new()
+        .route(
+            "/",
+            route(|| async { CachePolicy::ttl("10m").tags(["t"]) }).post(write),
+        )
+        .layer(CacheLayer::new().cache(cache));
+    get(&app, "/").await;
+    get(&app, "/").await.assert_hit();
+    let mut post = request("/");
+    *post.method_mut() = http::Method::POST;
+    assert_eq!(send(&app, post).await.text(), "done");
+    get(&app, "/").await.assert_miss("tag");
+}
+
+#[tokio::test]
+async fn tags_that_come_with_the_body_count() {
+    let (cache, _) = cache();
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move || {
+        runs.up();
+        let tagged = futures_util::stream::once(async {
+            tokio::task::yield_now().await;
+            cache_tag("late");
+            Ok::<_, std::convert::Infallible>(http_body::Frame::data(bytes::Bytes::from("x")))
+        });
+        async { axum::body::Body::new(http_body_util::StreamBody::new(tagged)) }
+    };
+    let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+    let app = Router::new().route("/", route(handler).layer(layer));
+    get(&app, "/").await;
+    get(&app, "/").await.assert_hit();
+    cache.invalidate_cache("late").await.unwrap();
+    get(&app, "/").await.assert_miss("tag");
+    assert_eq!(count.get(), 2);
+}
+
 /// Readers and a writer on several threads: a read that begins after an invalidation returned sees
 /// nothing older, whoever loaded, joined or streamed it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -29,6 +29,27 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 ///     .cookies(Cookies::Ignore);
 /// ```
 ///
+/// # Where to put it
+///
+/// `Router::layer` and `MethodRouter::layer` run it after routing: the path parameters are known, and
+/// `revalidate_path` drops by the route's pattern exactly. Around a whole router
+/// (`CacheLayer::new().layer(router)`, from tower's `Layer`) a hit never enters it, and a pattern
+/// drops everything under its literal prefix. `axum::serve` takes no other service than one with
+/// axum's own body, so there the whole goes back into a router:
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::Router;
+/// use cache_tower::CacheLayer;
+/// use tower_layer::Layer;
+///
+/// let router: Router = Router::new();
+/// let app: Router = Router::new().fallback_service(CacheLayer::new().layer(router));
+/// # }
+/// ```
+///
+/// Layers of one cache may be nested: the innermost that stores a response stores it alone.
+///
 /// # What is never stored
 ///
 /// Responses to other methods than GET; those with `Set-Cookie`, `private`, `no-store`, `no-cache` or
@@ -46,7 +67,8 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// # What clients see
 ///
 /// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
-/// [`Refusal`](crate::Refusal)'s tokens; `Age` on what was stored; an `ETag` of the layer's where the
+/// [`Refusal`](crate::Refusal)'s tokens (`stored` on a response that is still being streamed says that
+/// it will be, unless its body fails or grows too large); `Age` on what was stored; an `ETag` of the layer's where the
 /// handler set none and the body was complete at once. Where the handler said nothing to clients
 /// they are told `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may
 /// keep: an invalidation is then seen at their next request, for the price of a 304.
