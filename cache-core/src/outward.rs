@@ -110,7 +110,7 @@ pub(crate) fn tell(space: &Space, reason: Reason, joined: bool) {
     let _ = (space, reason, joined);
 }
 
-/// Tells who watches.
+/// Tells who watches: the response that the read was made for, and an observer.
 pub(crate) fn note(
     context: &Context,
     space: &Space,
@@ -118,6 +118,9 @@ pub(crate) fn note(
     joined: bool,
     began: Option<Instant>,
 ) {
+    if let (Some(record), None, false) = (&context.record, &context.load, *space == Space::Http) {
+        record.read(space, reason);
+    }
     if let Some(observer) = &context.observer {
         observer.note(Access {
             name: space.name().into(),

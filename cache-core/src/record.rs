@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::entry::Entry;
+use crate::key::Space;
 use crate::life::Life;
 use crate::marks::TagRecord;
-use crate::reason::NotStorable;
+use crate::reason::{NotStorable, Reason};
 use crate::sync::{Mutex, lock};
 use crate::tag::MAX_TAGS;
 
 /// The most tags of any kind on one entry: explicit ones, and those of functions, scopes and paths.
 const MAX_ALL_TAGS: usize = 4 * MAX_TAGS;
+
+/// The most cached calls that a response tells of.
+const MAX_READS: usize = 4;
 
 /// The open record of one load or response.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct Recorded {
     pub(crate) invalidated: bool,
     /// The lifetime that the body gave.
     pub(crate) life: Option<Life>,
+    /// What the cached calls of a response came to, the first few of them.
+    pub(crate) reads: Vec<(Space, Reason)>,
     explicit: usize,
     closed: bool,
 }
@@ -58,6 +64,7 @@ impl Recorded {
             failures_allowed: false,
             invalidated: false,
             life: None,
+            reads: Vec::new(),
             explicit: 0,
             closed: false,
         }
@@ -134,6 +141,15 @@ impl Record {
             recorded.failed |= inner.failed && !inner.failures_allowed;
             recorded.invalidated |= inner.invalidated;
         })
+    }
+
+    /// Notes what a cached call of a response came to.
+    pub(crate) fn read(&self, space: &Space, reason: Reason) {
+        self.with(|recorded| {
+            if recorded.reads.len() < MAX_READS {
+                recorded.reads.push((space.clone(), reason));
+            }
+        });
     }
 
     /// What is known so far.

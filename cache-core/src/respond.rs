@@ -417,6 +417,8 @@ pub struct Said {
     pub tagged: bool,
     /// Why the response may not be stored.
     pub refusal: Option<NotStorable>,
+    /// What the cached calls that the handler made itself came to, the first few of them.
+    pub reads: Vec<(String, Reason)>,
     /// When the oldest load inside began.
     pub filled_at: Option<Timestamp>,
     /// When the first value inside expires.
@@ -482,6 +484,11 @@ impl Scope {
                 .iter()
                 .any(|tag| crate::tag::is_explicit(tag.name())),
             refusal: recorded.refusal(),
+            reads: recorded
+                .reads
+                .iter()
+                .map(|(space, reason)| (space.name().to_owned(), *reason))
+                .collect(),
             filled_at: moment(recorded.filled_at),
             fresh_until: moment(recorded.fresh_until),
         }
@@ -504,6 +511,12 @@ impl Scope {
     fn close(&self) -> Recorded {
         self.record.close()
     }
+}
+
+/// Whether the two are copies of one cache.
+#[must_use]
+pub fn same_cache(one: &Cache, other: &Cache) -> bool {
+    Arc::ptr_eq(one.engine(), other.engine())
 }
 
 /// Whether a load or a response around this call is being recorded.

@@ -22,7 +22,7 @@ use crate::miss::Miss;
 use crate::policy::CachePolicy;
 use crate::recording::Recording;
 use crate::refusal::Refusal;
-use crate::respond::{StoredInside, same_cache, tell_client};
+use crate::respond::{StoredInside, tell_client};
 use crate::service::{Depth, response_of};
 use crate::stored::{Kept, Variant, clean};
 use crate::storing::Storing;
@@ -269,7 +269,7 @@ fn verdict<B: Body>(
     if parts
         .extensions
         .get::<StoredInside>()
-        .is_some_and(|inside| same_cache(&inside.0, cache))
+        .is_some_and(|inside| cache_core::respond::same_cache(&inside.0, cache))
     {
         return Err(Refusal::StoredInside);
     }

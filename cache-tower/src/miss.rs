@@ -24,7 +24,7 @@ use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::respond::{Client, Passed};
 use crate::service::{Depth, Look, look, response_of};
-use crate::status::{Forward, Handled};
+use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant};
 
 /// How often a caller looks again after a load of another did not serve it.
@@ -324,12 +324,13 @@ fn finish<B, E>(
 ) -> Result<Response<CacheBody<B>>, E> {
     match led {
         Led::Response {
-            parts,
+            mut parts,
             body,
             outcome,
             scope,
         } => {
             scope.flow();
+            append_reads(&scope, &mut parts.headers);
             if let Err(why) = outcome {
                 handled.stored = false;
                 handled.detail = why.as_str();

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::body::CacheBody;
 use crate::conditional;
-use crate::status::{Forward, Handled};
+use crate::status::{self, Forward, Handled};
 use crate::stored::{Kept, Stored};
 
 /// Tells a layer further out that one inside it stores the response in this cache.
@@ -163,10 +163,11 @@ impl Passed {
     }
 
     pub(crate) fn finish<B>(&self, response: Response<B>) -> Response<CacheBody<B>> {
+        let mut response = response.map(|body| CacheBody::inner(body, self.scope.clone()));
         if let Some(scope) = &self.scope {
             scope.flow();
+            status::append_reads(scope, response.headers_mut());
         }
-        let mut response = response.map(|body| CacheBody::inner(body, self.scope.clone()));
         if let Some((cache, forward, detail)) = &self.told {
             Handled::passed(*forward, detail).append(cache.namespace(), response.headers_mut());
         }
@@ -176,12 +177,8 @@ impl Passed {
 
 /// Whether this runs within a load or response that is recorded with this cache.
 pub(crate) fn is_recorded_here(cache: &Cache) -> bool {
-    respond::in_record() && Cache::current().is_some_and(|current| same_cache(&current, cache))
-}
-
-/// Whether the two are copies of one cache.
-pub(crate) fn same_cache(one: &Cache, other: &Cache) -> bool {
-    std::ptr::eq(one.namespace(), other.namespace())
+    respond::in_record()
+        && Cache::current().is_some_and(|current| respond::same_cache(&current, cache))
 }
 
 /// What clients are told of a stored response whose handler told them nothing: what a tag can drop is

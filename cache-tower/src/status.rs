@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use cache_core::Reason;
+use cache_core::respond::Scope;
 use http::header::CACHE_STATUS;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -85,6 +87,21 @@ pub(crate) fn hit(before: Option<&str>, namespace: &str, ttl: i64) -> HeaderValu
         text.push_str("; detail=stale");
     }
     visible(text)
+}
+
+/// Adds what the cached functions came to that the handler called: they are nearest to the origin.
+pub(crate) fn append_reads(scope: &Scope, headers: &mut HeaderMap) {
+    for (name, reason) in scope.said().reads {
+        let mut text = identifier(&name);
+        let _ = match reason {
+            Reason::Hit => write!(text, "; hit"),
+            Reason::Stale => write!(text, "; hit; detail=stale"),
+            Reason::Bypass => write!(text, "; fwd=bypass"),
+            Reason::Expired | Reason::Tag => write!(text, "; fwd=stale; detail={reason}"),
+            _ => write!(text, "; fwd=miss; detail={reason}"),
+        };
+        headers.append(CACHE_STATUS, visible(text));
+    }
 }
 
 fn visible(text: String) -> HeaderValue {
