@@ -276,7 +276,7 @@ impl Run {
         }
     }
 
-    fn pending(&mut self, at: usize) -> Option<(usize, usize)> {
+    fn pending(&self, at: usize) -> Option<(usize, usize)> {
         let ids = self.model().pendings();
         let id = *ids.get(at % ids.len().max(1))?;
         let key = self
@@ -341,7 +341,9 @@ fn config() -> Config {
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 2_000;
     }
-    config.max_shrink_iters = 20_000;
+    if std::env::var_os("PROPTEST_MAX_SHRINK_ITERS").is_none() {
+        config.max_shrink_iters = 20_000;
+    }
     config.failure_persistence = None;
     config
 }
