@@ -1,5 +1,6 @@
 //! The cache as applications hold it: manual keys, both verbs, scopes.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::builder::CacheBuilder;
@@ -49,6 +50,8 @@ use crate::weight::CacheWeight;
 /// assert_eq!(cache.get::<String>(("user", 7)).await, None);
 /// # }
 /// ```
+///
+/// A value whose `Drop` uses the cache it is in deadlocks: the store drops values while it holds locks.
 ///
 /// Loads and refreshes are tasks of their own: [`fetch`](Self::fetch) needs a tokio runtime with its
 /// time driver enabled.
@@ -187,7 +190,8 @@ impl Cache {
         values
     }
 
-    /// Stores a value now. Loads of this key that run already will not replace it.
+    /// Stores a value now. Loads of this key that run already will not replace it. Where it cannot be
+    /// stored, what was under the key before is dropped all the same.
     ///
     /// A value that was read before the call may be older than an invalidation that came since: use
     /// [`begin`](Self::begin) before reading, and [`put_from`](Self::put_from).
@@ -212,11 +216,26 @@ impl Cache {
         let times = (running.start, self.engine.clock.now().0);
         let names = bytes.flaw.map_or_else(|| tag::names(tags), Err);
         let made = self.made(&key, value, life.into(), names, times);
-        Stored(made.map_or_else(Some, |entry| {
-            self.engine.stored();
-            self.engine.detach_and_insert(key, entry);
-            None
-        }))
+        // What was there goes in any case: the caller said that it is no longer the value.
+        let fate = match made {
+            Ok(entry) => self.engine.detach_and_insert(&key, entry),
+            Err(reason) => {
+                if bytes.flaw.is_none() {
+                    self.engine.detach_and_remove(&key.as_ref());
+                }
+                Err(reason)
+            }
+        };
+        Stored(match fate {
+            Ok(()) => {
+                self.engine.stored();
+                None
+            }
+            Err(reason) => {
+                self.engine.trace.note(key.hash(), reason);
+                Some(reason)
+            }
+        })
     }
 
     fn made<V>(
@@ -250,12 +269,14 @@ impl Cache {
         let bytes = encoded(&key);
         let key = KeyRef::new(&self.space, &bytes.bytes).to_key();
         let running = self.engine.ledger.begin();
-        let id = self.engine.attach_pending(&key);
+        let key = bytes.flaw.map_or(Ok(key), Err);
         Pending {
             cache: self.clone(),
             began: self.engine.clock.now().0,
-            key: bytes.flaw.map_or(Ok(key), Err),
-            id,
+            id: key
+                .as_ref()
+                .map_or(0, |key| self.engine.attach_pending(key)),
+            key,
             running,
         }
     }
@@ -331,13 +352,16 @@ impl Cache {
             tags: tag::names(tags),
             weigh: V::cache_weight,
         };
-        let load = move || async move {
-            match loader().await {
-                Ok(value) => Finished::Store(value),
-                Err(error) => Finished::Refuse(error, NotStorable::Error),
-            }
+        // Boxed with its type erased: loads within loads would otherwise hold one another many times over.
+        let load = move || -> Pin<Box<dyn Future<Output = Finished<V, E>> + Send>> {
+            Box::pin(async move {
+                match loader().await {
+                    Ok(value) => Finished::Store(value),
+                    Err(error) => Finished::Refuse(error, NotStorable::Error),
+                }
+            })
         };
-        match call.load(options, load).await {
+        match Box::pin(call.load(options, load)).await {
             Fetched::Value(value) => Ok(value),
             Fetched::Output(error) => Err(error),
             Fetched::TimedOut(_) => unreachable!("no time limit was given"),

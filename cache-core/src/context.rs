@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 
 use crate::cache::Cache;
 use crate::error::InstallError;
+use crate::path_marks::RequestPath;
 use crate::permit::Permit;
 use crate::reason::Reason;
 use crate::record::Record;
@@ -29,6 +30,8 @@ pub(crate) struct Context {
     /// Inside a load or a refresh: stale values are awaited, not served.
     pub(crate) fresh_only: bool,
     pub(crate) bypass: bool,
+    /// The path of the request that this is done for.
+    pub(crate) path: Option<Arc<RequestPath>>,
     pub(crate) observer: Option<Arc<Observer>>,
 }
 

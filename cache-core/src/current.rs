@@ -76,7 +76,7 @@ where
 {
     match Cache::current() {
         Some(cache) => cache.fetch(key, life, tags, loader).await,
-        None => loader().await,
+        None => Box::pin(loader()).await,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::key::{Key, Space};
 use crate::ledger::Ledger;
 use crate::life::Life;
 use crate::marks::{Kind, TagRecord};
+use crate::path_marks::PathMarks;
 use crate::reason::NotStorable;
 use crate::record::Recorded;
 use crate::stats::{Counters, Stats};
@@ -48,6 +49,7 @@ pub(crate) struct Settings {
 
 pub(crate) struct Engine {
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) paths: PathMarks,
     pub(crate) store: LocalStore,
     pub(crate) flights: Flights,
     pub(crate) waits: Arc<Waits>,
@@ -89,6 +91,7 @@ impl Engine {
         let store = LocalStore::default();
         Arc::new(Self {
             store,
+            paths: PathMarks::new(),
             flights: Flights::new(),
             waits: Waits::new(),
             clock,
@@ -124,7 +127,8 @@ impl Engine {
         if names.is_empty() {
             return;
         }
-        self.ledger.invalidate(kind, names, self.clock.now().0);
+        let now = self.clock.now().0;
+        self.paths.invalidate(&self.ledger, kind, names, now);
         Counters::count(&self.counters.invalidations);
         #[cfg(feature = "metrics")]
         metrics::counter!("revalidate_invalidations_total").increment(1);
@@ -159,7 +163,8 @@ impl Engine {
             filled_at: began.min(recorded.filled_at),
             fresh_until,
         };
-        let weight = weight + key.weight() + ENTRY_OVERHEAD + tag_weight(&recorded.tags);
+        let beside = key.weight() + ENTRY_OVERHEAD + tag_weight(&recorded.tags);
+        let weight = weight.saturating_add(beside);
         let storable = match refusal {
             Some(why) => Err(why),
             None if life.is_zero() => Err(NotStorable::ZeroLife),

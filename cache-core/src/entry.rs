@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::clock::nanos;
@@ -16,13 +17,21 @@ pub(crate) type Erased = dyn Any + Send + Sync;
 
 /// A value, its tags and its times. All times are nanoseconds of the cache's clock.
 ///
-/// What a hit reads stands first, on the line of the reference count, and the value last.
+/// What a hit reads stands together, behind the reference count that it has just touched: a line of
+/// the processor's cache for a small value. The rest is apart.
 #[repr(C)]
 pub(crate) struct Entry<V: ?Sized = Erased> {
     /// The published number at which its marks were last found clean.
     checked: AtomicU64,
     /// Until then a hit needs no second thought: expiry, less the lead of a refresh ahead.
     calm_until: u64,
+    rest: Box<Rest>,
+    pub(crate) value: V,
+}
+
+/// What only the storing, the judging of the second thought and the making of other values read; an
+/// entry's fields to all of them.
+pub(crate) struct Rest {
     /// The sequence number read before its load began.
     pub(crate) loaded_at: u64,
     pub(crate) fresh_until: u64,
@@ -41,7 +50,21 @@ pub(crate) struct Entry<V: ?Sized = Erased> {
     pub(crate) born_stale: bool,
     /// Made although a load inside failed: what is made from it may not be stored either.
     pub(crate) failed: bool,
-    pub(crate) value: V,
+}
+
+impl<V: ?Sized> Deref for Entry<V> {
+    type Target = Rest;
+
+    #[inline]
+    fn deref(&self) -> &Rest {
+        &self.rest
+    }
+}
+
+impl<V: ?Sized> DerefMut for Entry<V> {
+    fn deref_mut(&mut self) -> &mut Rest {
+        &mut self.rest
+    }
 }
 
 /// What an entry is good for at some moment.
@@ -74,21 +97,23 @@ pub(crate) struct Times {
 impl<V> Entry<V> {
     pub(crate) fn new(value: V, tags: Vec<Arc<TagRecord>>, times: Times, life: &Life) -> Self {
         Self {
-            loaded_at: times.loaded_at,
             checked: AtomicU64::new(times.loaded_at),
             calm_until: times
                 .fresh_until
                 .saturating_sub(nanos(life.refresh_ahead_lead())),
-            fresh_until: times.fresh_until,
-            stale_while_revalidate: nanos(life.stale_while_revalidate_window()),
-            stale_if_error: nanos(life.stale_if_error_window()),
-            filled_at: times.filled_at,
-            retry_at: AtomicU64::new(0),
-            weight: 0,
-            partial: None,
-            born_stale: false,
-            failed: false,
-            tags: tags.into_boxed_slice(),
+            rest: Box::new(Rest {
+                loaded_at: times.loaded_at,
+                fresh_until: times.fresh_until,
+                stale_while_revalidate: nanos(life.stale_while_revalidate_window()),
+                stale_if_error: nanos(life.stale_if_error_window()),
+                filled_at: times.filled_at,
+                retry_at: AtomicU64::new(0),
+                tags: tags.into_boxed_slice(),
+                weight: 0,
+                partial: None,
+                born_stale: false,
+                failed: false,
+            }),
             value,
         }
     }
@@ -122,6 +147,11 @@ impl<V: ?Sized> Entry<V> {
                 (self.fresh_until, Reason::Expired)
             }
         };
+        self.stale(since, now, why)
+    }
+
+    /// What it is good for when it is stale since then.
+    pub(crate) fn stale(&self, since: u64, now: u64, why: Reason) -> Verdict {
         let stale_for = now.saturating_sub(since);
         Verdict::Stale {
             servable: stale_for < self.stale_while_revalidate,

@@ -156,17 +156,20 @@ impl Flights {
 
 impl Engine {
     /// Finds a load for a caller that read the sequence `arrival` before it looked, or lets it lead one.
+    /// What is stored or runs and began before `floor` is not for this caller.
     pub(crate) fn board(
         self: &Arc<Self>,
         key: &Key,
         arrival: u64,
         known: &[Arc<TagRecord>],
+        floor: u64,
     ) -> Boarding {
         let mut shard = self.flights.shard(key.hash());
         // A load may have landed between the caller's look and this lock.
         let sequence = self.ledger.sequence();
         if let Some(entry) = self.store.get(&key.as_ref())
             && let Verdict::Fresh { early: false } = entry.judge(sequence, self.clock.now().0)
+            && entry.loaded_at >= floor
         {
             return Boarding::Stored(entry);
         }
@@ -180,7 +183,7 @@ impl Engine {
         if let Some(flight) = attached().find(|flight| flight.start() >= arrival) {
             return Boarding::Join(Passenger::new(flight));
         }
-        if let Some(flight) = attached().find(|flight| !flight.overtaken()) {
+        if let Some(flight) = attached().find(|flight| flight.start() >= floor && !flight.overtaken()) {
             return Boarding::Join(Passenger::new(flight));
         }
         if slot.flights.len() >= MOST_AT_ONCE
@@ -244,11 +247,17 @@ impl Engine {
         removed
     }
 
-    /// Detaches what runs for `key` and stores `entry`.
-    pub(crate) fn detach_and_insert(&self, key: Key, entry: Arc<Entry>) {
+    /// Detaches what runs for `key` and stores `entry` in the place of what is there, unless it is
+    /// overtaken.
+    pub(crate) fn detach_and_insert(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, &key.as_ref());
-        self.store.insert(key, entry);
+        let fate = self.admit(&entry);
+        match fate {
+            Ok(()) => self.store.insert(key.clone(), entry),
+            Err(_) => drop(self.store.remove(&key.as_ref())),
+        }
+        fate
     }
 
     /// Stores `entry` unless it is overtaken, whatever runs for `key`.

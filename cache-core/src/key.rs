@@ -143,8 +143,73 @@ impl ScopePath {
 /// The bytes of a key while it is written: on the stack up to 64 bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyBytes {
-    pub(crate) bytes: SmallVec<[u8; 64]>,
+    pub(crate) bytes: Buffer,
     pub(crate) flaw: Option<NotStorable>,
+}
+
+/// Bytes that are appended to; of the few that nearly all keys have, without a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    inline: [u8; Self::INLINE],
+    /// How many there are; more than fit means that all are in `spilled`.
+    length: usize,
+    spilled: Vec<u8>,
+}
+
+impl Default for Buffer {
+    #[inline]
+    fn default() -> Self {
+        Self { inline: [0; Self::INLINE], length: 0, spilled: Vec::new() }
+    }
+}
+
+impl Buffer {
+    const INLINE: usize = 64;
+
+    #[inline]
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        match self.inline.get_mut(self.length..end) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.length = end;
+            }
+            None => self.spill(bytes),
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        if let Some(inline) = self.inline.get(..self.length) {
+            self.spilled.extend_from_slice(inline);
+            self.length = Self::INLINE + 1;
+        }
+        self.spilled.extend_from_slice(bytes);
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.inline.get(..self.length).unwrap_or(&self.spilled)
+    }
+}
+
+/// Short ones by words that do not overlap, as they were written.
+#[inline]
+fn hash_bytes(bytes: &[u8], state: &mut impl Hasher) {
+    if bytes.len() > 16 {
+        return state.write(bytes);
+    }
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        state.write_u64(word.try_into().map_or(0, u64::from_le_bytes));
+    }
+    let rest = words.remainder().iter().rev();
+    let last = rest.fold(bytes.len() as u64, |last, byte| last << 8 | u64::from(*byte));
+    state.write_u64(last);
 }
 
 /// A key of which the hash is known, owned by nobody yet.
@@ -160,7 +225,7 @@ impl<'a> KeyRef<'a> {
     pub(crate) fn new(space: &'a Space, bytes: &'a [u8]) -> Self {
         let mut state = HASHER.build_hasher();
         space.hash(&mut state);
-        state.write(bytes);
+        hash_bytes(bytes, &mut state);
         Self {
             hash: state.finish(),
             space,

@@ -29,12 +29,21 @@ pub(crate) struct Ledger {
 
 #[derive(Debug)]
 struct Book {
-    parts: Vec<HashMap<Arc<str>, Arc<TagRecord>, RandomState>>,
+    parts: Vec<Part>,
     hasher: RandomState,
     /// Starts of what runs, with how many began there.
     running: BTreeMap<u64, usize>,
     /// Marks left for running loads on tags that nobody held, oldest first.
     orphans: VecDeque<(u64, Arc<str>)>,
+}
+
+/// Some of the records.
+#[derive(Debug, Default)]
+struct Part {
+    records: HashMap<Arc<str>, Arc<TagRecord>, RandomState>,
+    /// Swept when it would grow past this: tags that nobody holds any more never outnumber the held
+    /// ones for long, however fast entries come and go.
+    limit: usize,
 }
 
 /// Proof that something which may end in a stored value runs; it ends when dropped.
@@ -51,7 +60,7 @@ impl Ledger {
             sequence: Sequence::new(),
             floor: AtomicU64::new(0),
             book: Mutex::new(Book {
-                parts: (0..PARTS).map(|_| HashMap::default()).collect(),
+                parts: (0..PARTS).map(|_| Part::default()).collect(),
                 hasher: RandomState::default(),
                 running: BTreeMap::new(),
                 orphans: VecDeque::new(),
@@ -104,7 +113,7 @@ impl Ledger {
         let book = &mut *book;
         let mut marked = Vec::new();
         for name in names {
-            let held = book.part(name.raw()).get(name.raw()).cloned();
+            let held = book.part(name.raw()).records.get(name.raw()).cloned();
             // An unknown tag matters only to what runs: it may turn out to carry it.
             if held.is_none() && book.running.is_empty() {
                 continue;
@@ -136,23 +145,19 @@ impl Ledger {
         let mut book = lock(&self.book);
         let book = &mut *book;
         let needed_from = book.needed_from();
-        let mut kept = 0;
-        book.parts[part].retain(|_, record| {
-            let held = Arc::strong_count(record) > 1;
-            let needed = !held && record.last() > needed_from;
-            kept += usize::from(needed);
-            held || needed
-        });
-        if kept > MAX_ORPHANS / PARTS + 1 && book.running.first_key_value().is_some() {
+        let kept = book.parts[part].free_unheld(needed_from);
+        // They are not spread evenly: the bound is the marks', and this one is for what they leave out.
+        if kept > 4 * MAX_ORPHANS / PARTS && book.running.first_key_value().is_some() {
             self.floor.store(self.sequence.read(), Ordering::Release);
-            book.parts[part].retain(|_, record| Arc::strong_count(record) > 1);
+            book.parts[part].free_unheld(u64::MAX);
         }
         part + 1 < PARTS
     }
 
     /// How many records there are.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.book).parts.iter().map(HashMap::len).sum()
+        let book = lock(&self.book);
+        book.parts.iter().map(|part| part.records.len()).sum()
     }
 
     /// How many things run that may end in a stored value.
@@ -161,20 +166,41 @@ impl Ledger {
     }
 }
 
+impl Part {
+    /// Frees the records that nothing holds and no running load can need, which are those marked up
+    /// to `needed_from`; returns how many are kept for such loads alone.
+    fn free_unheld(&mut self, needed_from: u64) -> usize {
+        let mut needed = 0;
+        self.records.retain(|_, record| {
+            let held = Arc::strong_count(record) > 1;
+            let kept = held || record.last() > needed_from;
+            needed += usize::from(kept && !held);
+            kept
+        });
+        needed
+    }
+}
+
 impl Book {
-    fn part(&mut self, name: &str) -> &mut HashMap<Arc<str>, Arc<TagRecord>, RandomState> {
+    fn part(&mut self, name: &str) -> &mut Part {
         let hash = self.hasher.hash_one(name);
         let part = usize::try_from(hash % PARTS as u64).unwrap_or(0);
         &mut self.parts[part]
     }
 
     fn record(&mut self, name: &Arc<str>) -> Arc<TagRecord> {
+        const LEAST: usize = 64;
+        let needed_from = self.needed_from();
         let part = self.part(name);
-        if let Some(record) = part.get(name) {
+        if let Some(record) = part.records.get(name) {
             return Arc::clone(record);
         }
+        if part.records.len() >= part.limit {
+            part.free_unheld(needed_from);
+            part.limit = LEAST.max(2 * part.records.len());
+        }
         let record = Arc::new(TagRecord::new(Arc::clone(name)));
-        part.insert(Arc::clone(name), Arc::clone(&record));
+        part.records.insert(Arc::clone(name), Arc::clone(&record));
         record
     }
 
@@ -196,10 +222,10 @@ impl Book {
                 break;
             };
             let part = self.part(&name);
-            if part.get(&name).is_some_and(|record| {
+            if part.records.get(&name).is_some_and(|record| {
                 Arc::strong_count(record) == 1 && !record.marked_above(number)
             }) {
-                part.remove(&name);
+                part.records.remove(&name);
             }
         }
     }

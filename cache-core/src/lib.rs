@@ -32,6 +32,7 @@ pub mod macro_support;
 mod marks;
 mod outward;
 mod path;
+mod path_marks;
 mod permissions;
 mod permit;
 mod reason;

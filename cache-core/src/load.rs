@@ -162,6 +162,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         let (Some(cache), Some(key)) = (self.cache.clone(), self.key.clone()) else {
             return self.run_past(options, start()).await;
         };
+        let _failure = self.fails_on_panic();
         let engine = cache.engine();
         let names = match options.tags {
             Ok(ref names) => names,
@@ -213,6 +214,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         let (Some(cache), Some(key)) = (self.cache.clone(), self.key.clone()) else {
             return self.run_past(options, start()).await;
         };
+        let _failure = self.fails_on_panic();
         let engine = cache.engine();
         if std::mem::take(&mut self.served) {
             // A refresh cannot outlive its caller here: what is fresh still is served, what is stale is loaded.
@@ -255,13 +257,15 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         tags: &[Arc<TagRecord>],
         deadline: Option<Timestamp>,
     ) -> Sought<V> {
+        let path = self.context.as_ref().and_then(|context| context.path.as_ref());
+        let floor = engine.paths.newest(path);
         // One limit for all its waiting, however often it looks again.
         let until = engine.clock.now().plus(engine.settings.wait_limit);
         loop {
             let boarding = if self.forced {
                 engine.board_anew(key, tags)
             } else {
-                engine.board(key, self.arrival, tags)
+                engine.board(key, self.arrival, tags, floor)
             };
             let (passenger, may_take) = match boarding {
                 Boarding::Stored(entry) => return self.take(engine, &entry, Reason::Hit, false),
@@ -282,13 +286,14 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         engine.waits.wait(self.load_scope()?.flight, flight)
     }
 
+    /// Judges an entry now, for this call.
+    fn judge(&self, engine: &Engine, entry: &Entry) -> Verdict {
+        let sequence = engine.ledger.sequence();
+        engine.judge(entry, self.context.as_deref(), sequence, engine.clock.now().0)
+    }
+
     fn why_stale(&self, engine: &Engine) -> Reason {
-        let now = engine.clock.now().0;
-        match self
-            .held
-            .as_ref()
-            .map(|held| held.judge(engine.ledger.sequence(), now))
-        {
+        match self.held.as_ref().map(|held| self.judge(engine, held)) {
             Some(Verdict::Stale { why, .. } | Verdict::Dead(why)) => why,
             Some(Verdict::Fresh { .. }) | None => Reason::Expired,
         }
@@ -330,6 +335,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .as_ref()
                 .and_then(|context| context.observer.clone()),
             permit: self.load_scope().and_then(|load| load.permit.clone()),
+            path: self
+                .context
+                .as_ref()
+                .and_then(|context| context.path.clone()),
             tags: tags.to_vec(),
             choice: Self::choice(cache.engine(), options),
             weigh: options.weigh,
@@ -399,7 +408,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                     return Some(self.take(engine, &entry, self.reason, true));
                 }
                 // It began before this caller came: only what no mark has overtaken will do.
-                let reason = match entry.judge(engine.ledger.sequence(), engine.clock.now().0) {
+                let reason = match self.judge(engine, &entry) {
                     _ if entry.partial.is_some() => return None,
                     Verdict::Fresh { .. } => self.reason,
                     Verdict::Stale { servable: true, .. } if !self.fresh_only() => Reason::Stale,

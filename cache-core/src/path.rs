@@ -78,6 +78,11 @@ impl From<String> for PathTarget {
     }
 }
 
+/// Whether a name, with its kind, is a path's.
+pub(crate) fn is_path(raw: &str) -> bool {
+    raw.starts_with([PAGE, LAYOUT, ROUTE, ROUTE_LAYOUT, UNROUTED])
+}
+
 /// The implicit tags of a response at `path`, matched by `route` if a router matched one.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ use crate::key::{Key, KeyRef, Space};
 use crate::life::Life;
 use crate::load::within;
 use crate::outward::{flow, flow_recorded, note, tell};
+use crate::path_marks::RequestPath;
 use crate::reason::{NotStorable, Reason};
 use crate::record::{Record, Recorded};
 use crate::stats::Counters;
@@ -199,7 +200,7 @@ pub fn board<V: Send + Sync + 'static>(
 ) -> Turn<V> {
     let engine = cache.engine();
     let tags = engine.tags(&Space::Http, known);
-    match engine.board(&key.0, arrival.0, &tags) {
+    match engine.board(&key.0, arrival.0, &tags, 0) {
         Boarding::Stored(entry) => Held::new(entry, false).map_or(Turn::Alone, Turn::Stored),
         Boarding::Lead(lead) => Turn::Lead(Recording::new(cache, lead, known, false)),
         Boarding::Join(passenger) => Turn::Join(Joining::new(passenger, arrival, true)),
@@ -284,6 +285,11 @@ impl Recording {
         Counters::count(&cache.engine().counters.loads);
         let scope = Scope::recorded(cache, known, refresh);
         Self { lead, scope }
+    }
+
+    /// Says which request it is for; see [`Scope::on`].
+    pub fn on(&mut self, path: &str, route: Option<&str>) {
+        self.scope.on(path, route);
     }
 
     /// The context in which the handler, and later its body, is polled.
@@ -436,6 +442,14 @@ impl Scope {
             context: Arc::new(context),
             ..scope
         }
+    }
+
+    /// Says which request it is for: cached calls in it are as stale as an invalidation of its path
+    /// or route makes them.
+    pub fn on(&mut self, path: &str, route: Option<&str>) {
+        let mut context = (*self.context).clone();
+        context.path = Some(RequestPath::new(path, route));
+        self.context = Arc::new(context);
     }
 
     fn recorded(cache: &Cache, known: &[TagName], refresh: bool) -> Self {

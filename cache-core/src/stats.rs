@@ -1,12 +1,14 @@
 //! What the cache did, counted always; the `metrics` and `tracing` features tell it to the outside.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::reason::Reason;
 
-const STRIPES: usize = 16;
+/// Each of so many threads has a stripe of its own; the others share the last one.
+const STRIPES: usize = 32;
 
-/// One line of the processor's cache for each group of threads, so that hits of two do not meet.
+/// One line of the processor's cache for each thread, so that hits of two do not meet.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe {
@@ -26,11 +28,37 @@ pub(crate) struct Counters {
     pub(crate) recording: AtomicU64,
 }
 
+/// The stripe that a thread owns until it ends. Nobody else writes there, so that it counts without
+/// a locked instruction; the lock under which stripes change hands orders the two owners' counts.
+struct Slot(usize);
+
+/// The stripes that ended threads left, and how many were ever given away.
+static SLOTS: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
+
+impl Slot {
+    fn take() -> Self {
+        let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let (free, given) = &mut *slots;
+        Self(free.pop().unwrap_or_else(|| {
+            let next = *given;
+            if next < STRIPES - 1 {
+                *given += 1;
+            }
+            next
+        }))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.0 < STRIPES - 1 {
+            SLOTS.lock().unwrap_or_else(PoisonError::into_inner).0.push(self.0);
+        }
+    }
+}
+
 std::thread_local! {
-    static STRIPE: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
-    };
+    static SLOT: Slot = Slot::take();
 }
 
 impl Counters {
@@ -49,8 +77,13 @@ impl Counters {
 
     #[inline]
     pub(crate) fn hit(&self) {
-        let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
-        self.hits[stripe].hits.fetch_add(1, Ordering::Relaxed);
+        let slot = SLOT.try_with(|slot| slot.0).unwrap_or(STRIPES - 1);
+        let hits = &self.hits[slot.min(STRIPES - 1)].hits;
+        if slot < STRIPES - 1 {
+            hits.store(hits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            hits.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn outcome(&self, reason: Reason) {

@@ -45,7 +45,9 @@ impl MokaStore {
 }
 
 impl Store for MokaStore {
-    #[inline]
+    /// On its own, so that what it found comes back in registers: inlined, it is written in two
+    /// halves and read as a whole, which waits for both.
+    #[inline(never)]
     fn get(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>> {
         self.0.get(key)
     }

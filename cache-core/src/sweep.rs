@@ -44,11 +44,13 @@ impl Engine {
         }
     }
 
-    /// One pass, on a thread that may block; returns when the next entry will be spent that is
-    /// still served stale.
+    /// One pass, on a thread that may block; returns when there will be more to free: when the next
+    /// entry will be spent that is still served stale, and soon where the store was given back
+    /// something, which it drops a little later, and the records of its tags with it.
     pub(crate) fn sweep(&self) -> Option<u64> {
         let mut next = None::<u64>;
         let mut seen = 0_usize;
+        let mut freed = false;
         self.store.visit(&mut |key, entry| {
             seen += 1;
             if seen.is_multiple_of(PACE) {
@@ -59,6 +61,7 @@ impl Engine {
                 Spent::Already(why) => {
                     if self.remove_same(key, entry) {
                         self.trace.note(key.hash(), why);
+                        freed = true;
                     }
                 }
                 Spent::At(end) => next = Some(next.map_or(end, |next| next.min(end))),
@@ -71,7 +74,7 @@ impl Engine {
         while self.ledger.sweep(part) {
             part += 1;
         }
-        next
+        if freed { Some(self.clock.now().0) } else { next }
     }
 }
 

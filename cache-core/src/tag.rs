@@ -73,6 +73,11 @@ impl TagName {
         &self.0
     }
 
+    /// Whether it is a path's.
+    pub(crate) fn is_path(&self) -> bool {
+        crate::path::is_path(&self.0)
+    }
+
     /// Whether a user named it; only these count towards [`MAX_TAGS`].
     #[must_use]
     pub fn is_explicit(&self) -> bool {

@@ -192,7 +192,7 @@ tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 pub fn serialized_len<T: Serialize + ?Sized>(value: &T) -> usize {
     let mut length = Length(0);
     match value.serialize(&mut length) {
-        Ok(()) | Err(Failed) => length.0,
+        Ok(()) | Err(Failed(_)) => length.0,
     }
 }
 

@@ -179,6 +179,20 @@ fn write_cookie(key: &mut KeyBuf, name: &str, headers: &HeaderMap) {
     key.flag(0);
 }
 
+/// The pattern of the route that axum matched.
+pub(crate) fn matched_route<B>(request: &http::Request<B>) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    return request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map(axum::extract::MatchedPath::as_str);
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = request;
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

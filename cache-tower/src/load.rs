@@ -16,7 +16,7 @@ use tower_service::Service;
 use crate::body::{BoxError, CacheBody};
 use crate::freshness::{Judged, Rules, judge};
 use crate::future::Oneshot;
-use crate::key::KeyBuf;
+use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
 use crate::miss::Miss;
 use crate::policy::CachePolicy;
@@ -96,7 +96,11 @@ where
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     pub(crate) async fn run(self, caller: Caller<ResBody, S::Error>) {
-        let Self { lead, miss, paths } = self;
+        let Self {
+            mut lead,
+            miss,
+            paths,
+        } = self;
         let Miss {
             config,
             cache,
@@ -108,6 +112,8 @@ where
             within,
             ..
         } = miss;
+        let uri = client_uri(request.uri(), request.extensions());
+        lead.on(uri.path(), matched_route(&request));
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
         let own_tags = own_tags(&config, &mut request).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use cache_core::respond::{self, Arrival, Found, Held, Joined, ResponseKey, Scope, Turn};
+use cache_core::respond::{self, Arrival, Found, Held, Joined, ResponseKey, Turn};
 use cache_core::spi::{TagName, path_tags};
 use cache_core::{Cache, NotStorable, Reason};
 use http::{Method, Request, Response};
@@ -17,12 +17,12 @@ use tower_service::Service;
 
 use crate::body::{BoxError, CacheBody};
 use crate::future::Oneshot;
-use crate::key::{KeyBuf, client_uri};
+use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
 use crate::load::{Led, Load, SharedHead, prepare};
 use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
-use crate::respond::{Client, Passed};
+use crate::respond::{Client, Passed, passing};
 use crate::service::{Depth, Look, look, response_of};
 use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant};
@@ -76,20 +76,6 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     fn paths(&self) -> Result<Vec<TagName>, NotStorable> {
         let uri = client_uri(self.request.uri(), self.request.extensions());
         path_tags(uri.path(), matched_route(&self.request))
-    }
-}
-
-/// The pattern of the route that axum matched.
-fn matched_route<B>(request: &Request<B>) -> Option<&str> {
-    #[cfg(feature = "axum")]
-    return request
-        .extensions()
-        .get::<axum::extract::MatchedPath>()
-        .map(axum::extract::MatchedPath::as_str);
-    #[cfg(not(feature = "axum"))]
-    {
-        let _ = request;
-        None
     }
 }
 
@@ -236,7 +222,10 @@ where
             collapsed: true,
             ..self.handled()
         };
-        let (cache, scope) = (self.cache.clone(), Scope::passing(&self.cache, false));
+        let (cache, scope) = (
+            self.cache.clone(),
+            passing(&self.cache, &self.request, false),
+        );
         let (service, mut request) = (self.service, self.request);
         prepare(&mut request);
         head.scope.flow();
@@ -281,7 +270,13 @@ where
 
     /// Goes alone: served, not stored.
     async fn alone(self, why: Refusal) -> Result<Response<CacheBody<ResBody>>, S::Error> {
-        let passed = Passed::new(&self.cache, self.forward(), why.as_str(), false);
+        let passed = Passed::new(
+            &self.cache,
+            &self.request,
+            self.forward(),
+            why.as_str(),
+            false,
+        );
         self.count(self.reason, false);
         let mut request = self.request;
         Depth::deepen(&mut request);

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::body::CacheBody;
 use crate::conditional;
+use crate::key::{client_uri, matched_route};
 use crate::status::{self, Forward, Handled};
 use crate::stored::{Kept, Stored};
 
@@ -124,6 +125,14 @@ pub(crate) fn reuse<B>(
     response
 }
 
+/// The context of a request whose response is not stored.
+pub(crate) fn passing<B>(cache: &Cache, request: &Request<B>, bypass: bool) -> Scope {
+    let mut scope = Scope::passing(cache, bypass);
+    let uri = client_uri(request.uri(), request.extensions());
+    scope.on(uri.path(), matched_route(request));
+    scope
+}
+
 /// How a request that passes by is finished.
 #[derive(Debug)]
 pub(crate) struct Passed {
@@ -134,11 +143,17 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
-    pub(crate) fn new(cache: &Cache, forward: Forward, detail: &'static str, bypass: bool) -> Self {
+    pub(crate) fn new<B>(
+        cache: &Cache,
+        request: &Request<B>,
+        forward: Forward,
+        detail: &'static str,
+        bypass: bool,
+    ) -> Self {
         let scope = if !bypass && is_recorded_here(cache) {
             None
         } else {
-            Some(Scope::passing(cache, bypass))
+            Some(passing(cache, request, bypass))
         };
         Self {
             scope,

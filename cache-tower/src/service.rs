@@ -377,7 +377,7 @@ impl<S> CacheService<S> {
         respond::count(cache, reason, false, None);
         Depth::deepen(&mut request);
         let bypass = refusal == Refusal::Bypass;
-        let passed = Passed::new(cache, forward, refusal.as_str(), bypass);
+        let passed = Passed::new(cache, &request, forward, refusal.as_str(), bypass);
         self.pass(request, passed)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::serialize::Canonical;
+use super::serialize::{Canonical, Failed};
 use super::{KeyBytes, MAX_KEY_BYTES};
 use crate::reason::NotStorable;
 
@@ -108,16 +108,19 @@ impl KeyWriter<'_> {
     ///
     /// A value whose `Serialize` fails makes the call go without the cache.
     pub fn serialize<T: Serialize + ?Sized>(&mut self, value: &T) {
-        if value.serialize(Canonical::new(self)).is_err() && self.0.flaw.is_none() {
-            self.0.flaw = Some(NotStorable::KeyEncoding);
+        if let Err(Failed(why)) = value.serialize(Canonical::new(self)) {
+            self.0.flaw.get_or_insert(why);
         }
     }
 }
 
+/// Written as a word and a byte, as a hash of it reads it back: a read across two writes would wait
+/// for both.
 #[inline]
-fn number(key: &mut KeyWriter<'_>, kind: u8, bytes: [u8; 8]) {
-    let mut whole = [kind; 9];
-    whole[1..].copy_from_slice(&bytes);
+fn number(key: &mut KeyWriter<'_>, kind: u8, value: u64) {
+    let mut whole = [0; 9];
+    whole[..8].copy_from_slice(&(u64::from(kind) | value << 8).to_le_bytes());
+    whole[8] = (value >> 56) as u8;
     key.raw(&whole);
 }
 
@@ -136,7 +139,7 @@ integers!(
 impl CacheKey for u64 {
     #[inline]
     fn encode(&self, key: &mut KeyWriter<'_>) {
-        number(key, POSITIVE, self.to_le_bytes());
+        number(key, POSITIVE, *self);
     }
 }
 
@@ -144,7 +147,7 @@ impl CacheKey for i64 {
     #[inline]
     fn encode(&self, key: &mut KeyWriter<'_>) {
         let kind = if *self < 0 { NEGATIVE } else { POSITIVE };
-        number(key, kind, self.to_le_bytes());
+        number(key, kind, self.cast_unsigned());
     }
 }
 

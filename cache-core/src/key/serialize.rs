@@ -5,16 +5,17 @@ use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-use super::KeyBytes;
+use super::{KeyBytes, MAX_KEY_BYTES};
 use super::encode::{CacheKey, FLOAT, KeyWriter, MAP, NONE, SEQUENCE, SOME, UNIT};
+use crate::reason::NotStorable;
 
-/// A value that does not serialise.
+/// A value that cannot be written: it does not serialise, or is too long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Failed;
+pub(crate) struct Failed(pub(crate) NotStorable);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value does not serialise")
+        write!(f, "the value cannot be written into a key: {}", self.0)
     }
 }
 
@@ -22,7 +23,7 @@ impl std::error::Error for Failed {}
 
 impl ser::Error for Failed {
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
+        Self(NotStorable::KeyEncoding)
     }
 }
 
@@ -46,17 +47,28 @@ pub(super) struct Items<'a, 'k> {
     kind: u8,
     parts: Vec<KeyBytes>,
     key: Option<KeyBytes>,
+    /// The bytes of the parts: past the limit no more are collected.
+    size: usize,
 }
 
 fn encoded<T: Serialize + ?Sized>(value: &T) -> Result<KeyBytes, Failed> {
     let mut bytes = KeyBytes::default();
     value.serialize(Canonical(&mut KeyWriter(&mut bytes)))?;
-    Ok(bytes)
+    // A part that was cut is no part: two long values would become one.
+    bytes.flaw.map_or(Ok(bytes), |why| Err(Failed(why)))
 }
 
 impl Items<'_, '_> {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
-        self.parts.push(encoded(value)?);
+        self.add(encoded(value)?)
+    }
+
+    fn add(&mut self, part: KeyBytes) -> Result<(), Failed> {
+        self.size += part.bytes.len();
+        if self.size > MAX_KEY_BYTES {
+            return Err(Failed(NotStorable::KeyLength));
+        }
+        self.parts.push(part);
         Ok(())
     }
 
@@ -67,8 +79,7 @@ impl Items<'_, '_> {
     ) -> Result<(), Failed> {
         let mut part = encoded(name)?;
         part.bytes.extend_from_slice(&encoded(value)?.bytes);
-        self.parts.push(part);
-        Ok(())
+        self.add(part)
     }
 
     fn finish(mut self) -> Result<(), Failed> {
@@ -77,9 +88,6 @@ impl Items<'_, '_> {
         }
         self.to.head(self.kind, self.parts.len());
         for part in self.parts {
-            if part.flaw.is_some() {
-                self.to.0.0.flaw = part.flaw;
-            }
             self.to.0.raw(&part.bytes);
         }
         Ok(())
@@ -185,6 +193,7 @@ impl<'a, 'k> ser::Serializer for Canonical<'a, 'k> {
             kind: SEQUENCE,
             parts: Vec::new(),
             key: None,
+            size: 0,
         })
     }
 
@@ -213,6 +222,7 @@ impl<'a, 'k> ser::Serializer for Canonical<'a, 'k> {
             kind: MAP,
             parts: Vec::new(),
             key: None,
+            size: 0,
         })
     }
 
@@ -281,10 +291,9 @@ impl ser::SerializeMap for Items<'_, '_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
-        let mut part = self.key.take().ok_or(Failed)?;
+        let mut part = self.key.take().ok_or(Failed(NotStorable::KeyEncoding))?;
         part.bytes.extend_from_slice(&encoded(value)?.bytes);
-        self.parts.push(part);
-        Ok(())
+        self.add(part)
     }
 
     fn end(self) -> Result<(), Failed> {

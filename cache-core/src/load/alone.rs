@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Call, CallOptions, Fetched, Finished, within};
 use crate::clock::Clock;
-use crate::context::{LoadScope, Scoped};
+use crate::context::{self, LoadScope, Scoped};
 use crate::engine::LifeChoice;
 use crate::error::LoadTimeout;
 use crate::outward::{flow_recorded, note};
-use crate::reason::NotStorable;
-use crate::record::{Record, Recorded};
+use crate::reason::{NotStorable, Reason};
+use crate::record::Record;
 use crate::stats::Counters;
 
 impl<V: Clone + Send + Sync + 'static> Call<V> {
@@ -28,6 +28,9 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             return self.run_past(options, body).await;
         };
         let engine = cache.engine();
+        if let (Some(why), Some(key)) = (flaw, &self.key) {
+            engine.trace.note(key.hash(), Reason::NotStorable(why));
+        }
         // It counts as running: marks that its outer load may need are kept meanwhile.
         let _running = engine.ledger.begin();
         Counters::count(&engine.counters.loads);
@@ -89,8 +92,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
-    /// Runs the body past the cache, in the context it was called in: what is around it still learns
-    /// of its tags.
+    /// Runs the body past the cache. What is around it still learns what it says of itself.
     pub(super) async fn run_past<R, F>(self, options: CallOptions<V>, body: F) -> Fetched<V, R>
     where
         F: Future<Output = Finished<V, R>>,
@@ -99,26 +101,48 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             .cache
             .as_ref()
             .map_or_else(Clock::system, |cache| cache.clock());
-        let finished = within(&clock, options.timeout, Box::pin(body)).await;
-        if let (Some(cache), Some(context)) = (&self.cache, &self.context) {
+        // A record of its own: the lifetime that the body gives is not that of what is around it.
+        let around = self.context.as_ref().filter(|context| context.record.is_some());
+        let record = around.zip(self.cache.as_ref()).map(|(_, cache)| {
+            let engine = cache.engine();
+            let record = Record::new(engine);
+            record.with(|recorded| {
+                let names = options.tags.as_deref();
+                recorded.partial = names.err().copied();
+                let tags = engine.tags(&self.space, names.unwrap_or_default());
+                tags.iter().for_each(|tag| recorded.add(tag));
+            });
+            record
+        });
+        let context = match &record {
+            Some(record) => Some(context::derive(|context| {
+                context.record = Some(Arc::clone(record));
+            })),
+            None => context::current(),
+        };
+        let began = clock.now().0;
+        let body = Scoped::new(context, Box::pin(body));
+        let finished = within(&clock, options.timeout, body).await;
+        if let Some(cache) = &self.cache {
             let engine = cache.engine();
             engine.counters.outcome(self.reason);
-            let mut recorded = Recorded::new();
-            match &options.tags {
-                Ok(names) => {
-                    engine
-                        .tags(&self.space, names)
-                        .iter()
-                        .for_each(|tag| recorded.add(tag));
+            if let Some(context) = &self.context {
+                if let Some(record) = record {
+                    let mut recorded = record.close();
+                    let choice = Self::choice(engine, &options).unwrap_or(LifeChoice::Default);
+                    let at_most = match finished {
+                        Some(Finished::StoreFor(_, at_most)) => Some(at_most),
+                        _ => None,
+                    };
+                    recorded.fresh_until = engine.lifetime(began, choice, at_most, &recorded).1;
+                    if !matches!(finished, Some(Finished::Store(_) | Finished::StoreFor(..))) {
+                        recorded.failed = true;
+                        recorded.failures_allowed = false;
+                    }
+                    flow_recorded(context, engine, recorded);
                 }
-                Err(why) => recorded.partial = Some(*why),
+                note(context, &self.space, self.reason, false, self.began);
             }
-            recorded.failed =
-                !matches!(finished, Some(Finished::Store(_) | Finished::StoreFor(..)));
-            flow_recorded(context, engine, recorded);
-            note(context, &self.space, self.reason, false, self.began);
-        } else if let Some(cache) = &self.cache {
-            cache.engine().counters.outcome(self.reason);
         }
         match finished {
             Some(Finished::Store(value) | Finished::StoreFor(value, _)) => Fetched::Value(value),

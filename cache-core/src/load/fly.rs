@@ -9,6 +9,7 @@ use crate::engine::LifeChoice;
 use crate::entry::Entry;
 use crate::flight::Lead;
 use crate::marks::TagRecord;
+use crate::path_marks::RequestPath;
 use crate::permit::Permit;
 use crate::reason::NotStorable;
 use crate::record::{Record, Recorded};
@@ -25,6 +26,7 @@ pub(super) struct Plan<V> {
     pub(super) cache: Cache,
     pub(super) observer: Option<Arc<Observer>>,
     pub(super) permit: Option<Permit>,
+    pub(super) path: Option<Arc<RequestPath>>,
     pub(super) tags: Vec<Arc<TagRecord>>,
     pub(super) choice: Result<LifeChoice, NotStorable>,
     pub(super) weigh: fn(&V) -> usize,
@@ -67,6 +69,7 @@ where
         }),
         fresh_only: true,
         bypass: false,
+        path: plan.path,
         observer: plan.observer,
     });
     let finished = Scoped::new(Some(context), async { start().await }).await;

@@ -10,7 +10,7 @@ use crate::entry::{Entry, Verdict};
 use crate::error::LoadTimeout;
 use crate::outward::{flow, flow_recorded, note, tell};
 use crate::reason::{NotStorable, Reason};
-use crate::record::Recorded;
+use crate::record::{Record, Recorded};
 use crate::stats::Counters;
 
 impl<V: Clone + Send + Sync + 'static> Call<V> {
@@ -42,7 +42,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     /// the marks are read again.
     pub(super) fn fallback(&self, engine: &Arc<Engine>, joined: bool) -> Option<V> {
         let held = self.held.as_ref()?;
-        let allowed = match held.judge(engine.ledger.sequence(), engine.clock.now().0) {
+        let allowed = match self.judge(engine, held) {
             Verdict::Fresh { .. } => true,
             Verdict::Stale {
                 servable, on_error, ..
@@ -107,6 +107,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
+    /// A panic that what is around this call may catch is a failure inside it.
+    pub(super) fn fails_on_panic(&self) -> FailsOnPanic {
+        FailsOnPanic(self.context.as_ref().and_then(|context| context.record.clone()))
+    }
+
     pub(super) fn timed_out<R>(
         &self,
         engine: &Arc<Engine>,
@@ -120,5 +125,18 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             name: self.space.name().to_owned(),
             limit: limit.unwrap_or_default(),
         })
+    }
+}
+
+/// Tells the record around a call of a panic in it.
+pub(super) struct FailsOnPanic(Option<Arc<Record>>);
+
+impl Drop for FailsOnPanic {
+    fn drop(&mut self) {
+        if let Some(record) = &self.0
+            && std::thread::panicking()
+        {
+            record.with(|recorded| recorded.failed = true);
+        }
     }
 }
