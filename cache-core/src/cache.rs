@@ -29,7 +29,8 @@ use crate::weight::CacheWeight;
 /// on how many there are, and wins over every load that began before it.
 ///
 /// ```
-/// use cache_core::Cache;
+/// # use cache_core as revalidate;
+/// use revalidate::Cache;
 /// use std::convert::Infallible;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

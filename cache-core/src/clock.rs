@@ -40,7 +40,8 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// [`Clock::manual`] moves only when told to, so that no test sleeps for a lifetime:
 ///
 /// ```
-/// use cache_core::{Cache, Clock};
+/// # use cache_core as revalidate;
+/// use revalidate::{Cache, Clock};
 /// use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

@@ -15,7 +15,8 @@ use crate::weight::CacheWeight;
 /// [`Cache::revalidate_tag`] on the current cache.
 ///
 /// ```
-/// use cache_core::revalidate_tag;
+/// # use cache_core as revalidate;
+/// use revalidate::revalidate_tag;
 ///
 /// async fn rename(id: i64) -> Result<(), Box<dyn std::error::Error>> {
 ///     // .. write to the database, commit, then:
@@ -32,7 +33,8 @@ pub fn revalidate_tag<M>(tags: impl IntoTags<M>) -> Invalidating {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use cache_core::invalidate_cache;
+/// # use cache_core as revalidate;
+/// use revalidate::invalidate_cache;
 ///
 /// invalidate_cache(["contacts", "crm"]).await?;
 /// # Ok(()) }
@@ -87,7 +89,8 @@ where
 /// stored, because an entry that lacks a tag would outlive its invalidation.
 ///
 /// ```
-/// use cache_core::{Cache, cache_tag};
+/// # use cache_core as revalidate;
+/// use revalidate::{Cache, cache_tag};
 /// use std::convert::Infallible;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -159,7 +162,8 @@ fn with_record(change: impl FnOnce(&mut crate::record::Recorded)) {
 /// Runs `future` and tells what every cached read in it came to.
 ///
 /// ```
-/// use cache_core::{Cache, Reason, observe};
+/// # use cache_core as revalidate;
+/// use revalidate::{Cache, Reason, observe};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let cache = Cache::new();
@@ -187,7 +191,8 @@ pub trait FutureExt: Sized {
     /// calls, wherever it is polled, adds its tags there. As tracing's `in_current_span`.
     ///
     /// ```
-    /// use cache_core::{Cache, FutureExt, cache_tag};
+    /// # use cache_core as revalidate;
+    /// use revalidate::{Cache, FutureExt, cache_tag};
     /// use std::convert::Infallible;
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {

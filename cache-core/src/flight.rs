@@ -183,7 +183,9 @@ impl Engine {
         if let Some(flight) = attached().find(|flight| flight.start() >= arrival) {
             return Boarding::Join(Passenger::new(flight));
         }
-        if let Some(flight) = attached().find(|flight| flight.start() >= floor && !flight.overtaken()) {
+        if let Some(flight) =
+            attached().find(|flight| flight.start() >= floor && !flight.overtaken())
+        {
             return Boarding::Join(Passenger::new(flight));
         }
         if slot.flights.len() >= MOST_AT_ONCE

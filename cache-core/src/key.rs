@@ -159,7 +159,11 @@ pub(crate) struct Buffer {
 impl Default for Buffer {
     #[inline]
     fn default() -> Self {
-        Self { inline: [0; Self::INLINE], length: 0, spilled: Vec::new() }
+        Self {
+            inline: [0; Self::INLINE],
+            length: 0,
+            spilled: Vec::new(),
+        }
     }
 }
 
@@ -208,7 +212,9 @@ fn hash_bytes(bytes: &[u8], state: &mut impl Hasher) {
         state.write_u64(word.try_into().map_or(0, u64::from_le_bytes));
     }
     let rest = words.remainder().iter().rev();
-    let last = rest.fold(bytes.len() as u64, |last, byte| last << 8 | u64::from(*byte));
+    let last = rest.fold(bytes.len() as u64, |last, byte| {
+        last << 8 | u64::from(*byte)
+    });
     state.write_u64(last);
 }
 

@@ -34,7 +34,8 @@ use crate::error::LifeError;
 /// (For us the last column is added to the `ttl`: `revalidate` becomes the ttl, `expire` the window after it.)
 ///
 /// ```
-/// use cache_core::Life;
+/// # use cache_core as revalidate;
+/// use revalidate::Life;
 /// use std::time::Duration;
 ///
 /// let life = Life::from("10m").stale_while_revalidate("1h").stale_if_error("1d");

@@ -257,7 +257,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         tags: &[Arc<TagRecord>],
         deadline: Option<Timestamp>,
     ) -> Sought<V> {
-        let path = self.context.as_ref().and_then(|context| context.path.as_ref());
+        let path = self
+            .context
+            .as_ref()
+            .and_then(|context| context.path.as_ref());
         let floor = engine.paths.newest(path);
         // One limit for all its waiting, however often it looks again.
         let until = engine.clock.now().plus(engine.settings.wait_limit);
@@ -289,7 +292,12 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     /// Judges an entry now, for this call.
     fn judge(&self, engine: &Engine, entry: &Entry) -> Verdict {
         let sequence = engine.ledger.sequence();
-        engine.judge(entry, self.context.as_deref(), sequence, engine.clock.now().0)
+        engine.judge(
+            entry,
+            self.context.as_deref(),
+            sequence,
+            engine.clock.now().0,
+        )
     }
 
     fn why_stale(&self, engine: &Engine) -> Reason {

@@ -83,14 +83,23 @@ pub(crate) fn late(engine: &Engine) {
     );
 }
 
+/// Says, once, that what asked to be cached is not: without tracing there is only standard error.
+#[cold]
 pub(crate) fn warn_no_cache(space: &Space) {
-    #[cfg(feature = "tracing")]
-    tracing::warn!(
-        function = space.name(),
-        "not cached: a `Cache` was built but neither installed nor entered here"
-    );
-    #[cfg(not(feature = "tracing"))]
-    let _ = space;
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        let name = space.name();
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            name,
+            "not cached: a `Cache` was built but is neither installed nor entered here"
+        );
+        #[cfg(not(feature = "tracing"))]
+        eprintln!(
+            "revalidate: `{name}` is not cached: a `Cache` was built but is neither installed \
+             (`.install()`) nor entered (`cache.enter(..)`) here"
+        );
+    });
 }
 
 /// Tells the outside what a read came to, where a feature asks for it.

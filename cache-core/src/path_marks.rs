@@ -67,7 +67,11 @@ impl PathMarks {
 
     /// Invalidates, remembering those of the names that are paths.
     pub(crate) fn invalidate(&self, ledger: &Ledger, kind: Kind, names: &[TagName], now: u64) {
-        let paths: Vec<_> = names.iter().filter(|name| name.is_path()).cloned().collect();
+        let paths: Vec<_> = names
+            .iter()
+            .filter(|name| name.is_path())
+            .cloned()
+            .collect();
         if paths.is_empty() {
             return ledger.invalidate(kind, names, now);
         }
@@ -102,7 +106,9 @@ impl PathMarks {
             return Marked::Hard;
         }
         let names = path.tags().iter();
-        let records: Vec<_> = names.filter_map(|tag| kept.records.get(tag).cloned()).collect();
+        let records: Vec<_> = names
+            .filter_map(|tag| kept.records.get(tag).cloned())
+            .collect();
         examine(&records, loaded_at)
     }
 }

@@ -52,7 +52,11 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if self.0 < STRIPES - 1 {
-            SLOTS.lock().unwrap_or_else(PoisonError::into_inner).0.push(self.0);
+            SLOTS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .0
+                .push(self.0);
         }
     }
 }

@@ -74,7 +74,11 @@ impl Engine {
         while self.ledger.sweep(part) {
             part += 1;
         }
-        if freed { Some(self.clock.now().0) } else { next }
+        if freed {
+            Some(self.clock.now().0)
+        } else {
+            next
+        }
     }
 }
 

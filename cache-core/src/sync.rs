@@ -45,13 +45,19 @@ pub(crate) struct Task<T> {
 }
 
 /// Starts `future` as a task of its own.
+#[track_caller]
 pub(crate) fn spawn<F>(future: F) -> Task<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
     Task {
         #[cfg(not(revalidate_shuttle))]
-        handle: tokio::spawn(future),
+        handle: match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn(future),
+            Err(_) => panic!(
+                "a cached call that has to load was made outside of a tokio runtime: its load is a task of its own"
+            ),
+        },
         #[cfg(revalidate_shuttle)]
         handle: shuttle::future::spawn(future),
     }

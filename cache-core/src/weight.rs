@@ -17,7 +17,8 @@ use crate::key::Failed;
 /// A type of your own needs one line when it holds nothing on the heap:
 ///
 /// ```
-/// use cache_core::CacheWeight;
+/// # use cache_core as revalidate;
+/// use revalidate::CacheWeight;
 ///
 /// #[derive(Clone)]
 /// struct Point { x: f64, y: f64 }

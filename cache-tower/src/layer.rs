@@ -1,6 +1,7 @@
 //! [`CacheLayer`]: what a cache around a service is told when it is made.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::{Cache, IntoTags, Life, MAX_TAGS};
 use tower_layer::Layer;
@@ -20,7 +21,8 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// `Expires`. Fastest around the whole router, where a hit never enters it.
 ///
 /// ```
-/// use cache_tower::{CacheLayer, Cookies};
+/// # use cache_tower as revalidate;
+/// use revalidate::{CacheLayer, Cookies};
 ///
 /// let whole_site = CacheLayer::new();                    // stores what handlers declare storable
 /// let one_route = CacheLayer::new()
@@ -40,7 +42,8 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// ```
 /// # #[cfg(feature = "axum")] {
 /// use axum::Router;
-/// use cache_tower::CacheLayer;
+/// # use cache_tower as revalidate;
+/// use revalidate::CacheLayer;
 /// use tower_layer::Layer;
 ///
 /// let router: Router = Router::new();
@@ -92,7 +95,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            name: Box::default(),
+            name: unique_name(),
             cache: None,
             life: None,
             tags: Vec::new(),
@@ -168,7 +171,8 @@ impl CacheLayer {
         self.with(|config| config.tags.append(&mut templates))
     }
 
-    /// Names the layer: two layers of one cache with different names share no entries.
+    /// Names the layer. Layers of one cache that were made apart share no entries, since they may be
+    /// around different applications; those that are given one name do. Copies of a layer are one.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with(|config| config.name = name.into().into())
     }
@@ -197,6 +201,13 @@ impl<S> Layer<S> for CacheLayer {
     fn layer(&self, inner: S) -> CacheService<S> {
         CacheService::new(inner, Arc::clone(&self.config))
     }
+}
+
+/// A name that no other layer has: how many were made before it. It is the same in every process
+/// that makes its layers in one order.
+fn unique_name() -> Box<str> {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    format!("#{}", MADE.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use cache_core::{IntoTags, Life};
 /// response's extensions.
 ///
 /// ```
-/// use cache_tower::CachePolicy;
+/// # use cache_tower as revalidate;
+/// use revalidate::CachePolicy;
 ///
 /// let mut response = http::Response::new("a page");
 /// response.extensions_mut().insert(CachePolicy::ttl("10m").tags(["blog"]));

@@ -35,7 +35,8 @@ pub(super) const VARIANT: u8 = 0x22;
 /// (`#[derive(CacheKey)]`) or write their parts by hand:
 ///
 /// ```
-/// use cache_core::{CacheKey, KeyWriter};
+/// # use cache_core as revalidate;
+/// use revalidate::{CacheKey, KeyWriter};
 ///
 /// struct Page { number: u32, filter: String }
 ///

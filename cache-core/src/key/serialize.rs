@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-use super::{KeyBytes, MAX_KEY_BYTES};
 use super::encode::{CacheKey, FLOAT, KeyWriter, MAP, NONE, SEQUENCE, SOME, UNIT};
+use super::{KeyBytes, MAX_KEY_BYTES};
 use crate::reason::NotStorable;
 
 /// A value that cannot be written: it does not serialise, or is too long.

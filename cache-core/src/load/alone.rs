@@ -102,7 +102,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             .as_ref()
             .map_or_else(Clock::system, |cache| cache.clock());
         // A record of its own: the lifetime that the body gives is not that of what is around it.
-        let around = self.context.as_ref().filter(|context| context.record.is_some());
+        let around = self
+            .context
+            .as_ref()
+            .filter(|context| context.record.is_some());
         let record = around.zip(self.cache.as_ref()).map(|(_, cache)| {
             let engine = cache.engine();
             let record = Record::new(engine);
@@ -143,6 +146,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 }
                 note(context, &self.space, self.reason, false, self.began);
             }
+        } else if let Some(context) = &self.context {
+            note(context, &self.space, self.reason, false, self.began);
         }
         match finished {
             Some(Finished::Store(value) | Finished::StoreFor(value, _)) => Fetched::Value(value),

@@ -58,7 +58,8 @@ pub(crate) fn look<V: Clone + Send + Sync + 'static>(
     let mut served = false;
     let reason = match &held {
         None => None,
-        Some(entry) => match engine.judge(entry, context.as_deref(), arrival, engine.clock.now().0) {
+        Some(entry) => match engine.judge(entry, context.as_deref(), arrival, engine.clock.now().0)
+        {
             Verdict::Fresh { early } => {
                 let fresh_only = context.as_ref().is_some_and(|context| context.fresh_only);
                 match entry.value::<V>() {

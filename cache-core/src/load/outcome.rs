@@ -109,7 +109,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
 
     /// A panic that what is around this call may catch is a failure inside it.
     pub(super) fn fails_on_panic(&self) -> FailsOnPanic {
-        FailsOnPanic(self.context.as_ref().and_then(|context| context.record.clone()))
+        FailsOnPanic(
+            self.context
+                .as_ref()
+                .and_then(|context| context.record.clone()),
+        )
     }
 
     pub(super) fn timed_out<R>(

@@ -17,7 +17,8 @@ use crate::tag::{IntoTags, MAX_TAGS, TagName};
 /// tags; one with more is served but not stored, so give long lists a tag of their own instead.
 ///
 /// ```
-/// use cache_core::{CacheTags, TagSink};
+/// # use cache_core as revalidate;
+/// use revalidate::{CacheTags, TagSink};
 ///
 /// struct Booking { id: u64, room: u32 }
 ///
