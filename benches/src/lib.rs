@@ -23,14 +23,19 @@ pub struct Side<'a> {
 
 impl std::fmt::Debug for Side<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Side").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Side")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> Side<'a> {
     /// A side that measures itself.
     pub fn new(name: &str, run: impl Fn(u64) -> Duration + Sync + 'a) -> Self {
-        Self { name: name.to_owned(), run: Box::new(run) }
+        Self {
+            name: name.to_owned(),
+            run: Box::new(run),
+        }
     }
 
     /// How many times it fits into a turn.
@@ -70,8 +75,11 @@ impl Report {
     /// `side` over `base`, within rounds: the median and the quartiles.
     #[must_use]
     pub fn ratio(&self, side: usize, base: usize) -> [f64; 3] {
-        let ratios: Vec<f64> =
-            self.nanos[side].iter().zip(&self.nanos[base]).map(|(side, base)| side / base).collect();
+        let ratios: Vec<f64> = self.nanos[side]
+            .iter()
+            .zip(&self.nanos[base])
+            .map(|(side, base)| side / base)
+            .collect();
         [0.5, 0.25, 0.75].map(|at| quantile(ratios.clone(), at))
     }
 
@@ -79,7 +87,9 @@ impl Report {
     pub fn print(&self, title: &str, bases: &[usize]) {
         println!("\n### {title}\n");
         print!("| side | ns |");
-        bases.iter().for_each(|base| print!(" over {} (quartiles) |", self.names[*base]));
+        bases
+            .iter()
+            .for_each(|base| print!(" over {} (quartiles) |", self.names[*base]));
         print!("\n|---|---:|");
         bases.iter().for_each(|_| print!("---:|"));
         println!();
@@ -128,7 +138,9 @@ pub fn compare(runtime: &Runtime, threads: usize, sides: &[Side<'_>]) -> Report 
             })
             .collect();
         let own = turns();
-        let others = handles.into_iter().map(|handle| handle.join().expect("a side panicked"));
+        let others = handles
+            .into_iter()
+            .map(|handle| handle.join().expect("a side panicked"));
         others.chain([own]).collect()
     });
     let mut nanos = all.pop().unwrap_or_default();
@@ -139,7 +151,10 @@ pub fn compare(runtime: &Runtime, threads: usize, sides: &[Side<'_>]) -> Report 
             *value = (*value + others) / threads as f64;
         }
     }
-    Report { names: sides.iter().map(|side| side.name.clone()).collect(), nanos }
+    Report {
+        names: sides.iter().map(|side| side.name.clone()).collect(),
+        nanos,
+    }
 }
 
 /// Times `repeat` of an operation.
@@ -187,7 +202,9 @@ pub fn zipf(length: usize, below: u64, exponent: f64) -> Vec<u64> {
     (0..length)
         .map(|_| {
             let at = random.f64() * sum;
-            names[cumulated.partition_point(|&upto| upto < at).min(names.len() - 1)]
+            names[cumulated
+                .partition_point(|&upto| upto < at)
+                .min(names.len() - 1)]
         })
         .collect()
 }

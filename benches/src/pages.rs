@@ -62,8 +62,14 @@ impl Requests {
     #[must_use]
     pub fn bare(pages: &[u64]) -> Self {
         let uris = (0..PAGES).map(|id| format!("/page/{id}").parse().expect("a valid URI"));
-        let turns = pages.iter().map(|id| u32::try_from(*id).expect("there is such a page"));
-        Self { uris: uris.collect(), turns: turns.collect(), headers: HeaderMap::new() }
+        let turns = pages
+            .iter()
+            .map(|id| u32::try_from(*id).expect("there is such a page"));
+        Self {
+            uris: uris.collect(),
+            turns: turns.collect(),
+            headers: HeaderMap::new(),
+        }
     }
 
     /// The same with the headers that a browser sends.
@@ -71,8 +77,14 @@ impl Requests {
     pub fn of_browsers(mut self) -> Self {
         for (name, value) in [
             (header::HOST, "localhost:3000"),
-            (header::USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-            (header::ACCEPT, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+            (
+                header::USER_AGENT,
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            ),
+            (
+                header::ACCEPT,
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            ),
             (header::ACCEPT_LANGUAGE, "en-US,en;q=0.5"),
             (header::ACCEPT_ENCODING, "gzip, deflate, br, zstd"),
             (header::CONNECTION, "keep-alive"),
@@ -136,7 +148,10 @@ impl Requests {
     {
         let mut service = service.clone();
         let turns = (0..self.uris.len() as u32).collect();
-        let all = Self { turns, ..self.clone() };
+        let all = Self {
+            turns,
+            ..self.clone()
+        };
         for n in 0..PAGES {
             answer(&mut service, all.get(n)).await;
         }
@@ -153,11 +168,16 @@ where
     S: Service<Request<Body>, Response = Response<B>, Error: std::fmt::Debug>,
     B: http_body::Body<Data = Bytes, Error: std::fmt::Debug> + Unpin,
 {
-    std::future::poll_fn(|cx| service.poll_ready(cx)).await.expect("the service is ready");
+    std::future::poll_fn(|cx| service.poll_ready(cx))
+        .await
+        .expect("the service is ready");
     let mut response = service.call(request).await.expect("the service answers");
     let mut length = 0;
     while let Some(frame) = response.body_mut().frame().await {
-        length += frame.expect("the body is whole").data_ref().map_or(0, Bytes::len);
+        length += frame
+            .expect("the body is whole")
+            .data_ref()
+            .map_or(0, Bytes::len);
     }
     assert_eq!(length, KIB.len(), "status {}", response.status());
     black_box(&response);

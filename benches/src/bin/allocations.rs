@@ -64,7 +64,11 @@ fn heap_per_entry<const N: usize>(tags: impl Fn(u64) -> [String; N]) -> f64 {
 
 fn main() {
     let runtime = runtime();
-    Cache::builder().max_bytes(256 << 20).build().install().expect("the first cache");
+    Cache::builder()
+        .max_bytes(256 << 20)
+        .build()
+        .install()
+        .expect("the first cache");
     println!("\n### allocations of one hit\n\n| what | allocations |\n|---|---:|");
     macro_rules! typed {
         ($function:ident, $name:literal) => {
@@ -85,10 +89,20 @@ fn main() {
     typed!(shared, "`Arc<str>`");
     typed!(body, "`Bytes`");
 
-    let layer = || CacheLayer::new().cache(Cache::builder().build()).ttl("1h").tags(["pages", "all"]);
+    let layer = || {
+        CacheLayer::new()
+            .cache(Cache::builder().build())
+            .ttl("1h")
+            .tags(["pages", "all"])
+    };
     let requests = Requests::bare(&[7]);
-    for (name, requests) in [("", requests.clone()), (", a browser's headers", requests.of_browsers())] {
-        let built = allocations(HITS, || (0..HITS).for_each(|n| drop(black_box(requests.get(n)))));
+    for (name, requests) in [
+        ("", requests.clone()),
+        (", a browser's headers", requests.of_browsers()),
+    ] {
+        let built = allocations(HITS, || {
+            (0..HITS).for_each(|n| drop(black_box(requests.get(n))))
+        });
         println!("| building the request{name} | {built:.4} |");
         macro_rules! layered {
             ($service:expr, $name:literal) => {
@@ -101,7 +115,11 @@ fn main() {
                     }
                     let change = region.change();
                     let many = (change.allocations + change.reallocations) as f64 / HITS as f64;
-                    println!("| {}{name}, beyond the request | {:.4} |", $name, many - built);
+                    println!(
+                        "| {}{name}, beyond the request | {:.4} |",
+                        $name,
+                        many - built
+                    );
                 });
             };
         }

@@ -18,7 +18,9 @@ async fn slow(id: u64) -> u64 {
 
 fn main() {
     Cache::builder().build().install().expect("the first cache");
-    println!("\n### {CALLERS} callers of a cold key\n\n| what | loads | served | ms |\n|---|---:|---:|---:|");
+    println!(
+        "\n### {CALLERS} callers of a cold key\n\n| what | loads | served | ms |\n|---|---:|---:|---:|"
+    );
     runtime().block_on(async {
         for (id, name) in [(1, "all stay"), (2, "the leader leaves")] {
             LOADS.store(0, Ordering::Relaxed);
@@ -40,7 +42,10 @@ fn main() {
                 served += u64::from(caller.await.is_ok_and(|value| value == 2 * id));
             }
             let loads = LOADS.load(Ordering::Relaxed);
-            println!("| {name} | {loads} | {served} | {} |", began.elapsed().as_millis());
+            println!(
+                "| {name} | {loads} | {served} | {} |",
+                began.elapsed().as_millis()
+            );
         }
     });
 }

@@ -22,7 +22,10 @@ fn main() {
         ("one hot URL", hot.clone()),
         ("10,000 URLs, Zipf 0.99", many.clone()),
         ("one hot URL, a browser's headers", hot.of_browsers()),
-        ("10,000 URLs, Zipf 0.99, a browser's headers", many.of_browsers()),
+        (
+            "10,000 URLs, Zipf 0.99, a browser's headers",
+            many.of_browsers(),
+        ),
     ] {
         let requests = &requests;
         runtime.block_on(async {
@@ -33,8 +36,12 @@ fn main() {
         let start = move |times| next.fetch_add(times, std::sync::atomic::Ordering::Relaxed);
         let sides = [
             Side::new("axum", move |n| requests.send(handle, plain, n, start(n))),
-            Side::new("layer around the router", move |n| requests.send(handle, around, n, start(n))),
-            Side::new("layer on the route", move |n| requests.send(handle, on_route, n, start(n))),
+            Side::new("layer around the router", move |n| {
+                requests.send(handle, around, n, start(n))
+            }),
+            Side::new("layer on the route", move |n| {
+                requests.send(handle, on_route, n, start(n))
+            }),
         ];
         compare(&runtime, 1, &sides).print(which, &[0]);
     }

@@ -45,9 +45,8 @@ fn main() {
     let plain = plain();
     let cache = Cache::builder().max_bytes(256 << 20).build();
     let own = CacheLayer::new().cache(cache).layer(router());
-    let axum_response_cache = assert_axum_service(
-        axum_response_cache::CacheLayer::with_lifespan(HOUR).layer(router()),
-    );
+    let axum_response_cache =
+        assert_axum_service(axum_response_cache::CacheLayer::with_lifespan(HOUR).layer(router()));
     let tower_http_cache = tower_http_cache::CacheLayer::builder(
         tower_http_cache::backend::memory::InMemoryBackend::new(10 * PAGES),
     )
@@ -89,14 +88,21 @@ fn main() {
     let (http_cache, hitbox) = (&http_cache, &hitbox);
     for (which, requests) in [
         ("one hot URL", Requests::bare(&[7])),
-        ("10,000 URLs, Zipf 0.99", Requests::bare(&zipf(1 << 16, PAGES, 0.99))),
+        (
+            "10,000 URLs, Zipf 0.99",
+            Requests::bare(&zipf(1 << 16, PAGES, 0.99)),
+        ),
     ] {
         let requests = &requests;
         let next = &std::sync::atomic::AtomicU64::new(0);
         let start = move |times| next.fetch_add(times, std::sync::atomic::Ordering::Relaxed);
         let sides = [
-            Side::new("revalidate", move |n| requests.send(handle, own, n, start(n))),
-            Side::new("axum, no cache", move |n| requests.send(handle, plain, n, start(n))),
+            Side::new("revalidate", move |n| {
+                requests.send(handle, own, n, start(n))
+            }),
+            Side::new("axum, no cache", move |n| {
+                requests.send(handle, plain, n, start(n))
+            }),
             Side::new("axum-response-cache", move |n| {
                 requests.send(handle, axum_response_cache, n, start(n))
             }),
@@ -106,7 +112,9 @@ fn main() {
             Side::new("http-cache-tower-server", move |n| {
                 requests.send(handle, http_cache, n, start(n))
             }),
-            Side::new("hitbox-tower", move |n| requests.send(handle, hitbox, n, start(n))),
+            Side::new("hitbox-tower", move |n| {
+                requests.send(handle, hitbox, n, start(n))
+            }),
         ];
         compare(&runtime, 1, &sides).print(which, &[0, 1]);
     }

@@ -43,11 +43,17 @@ async fn typed(what: &str, times: u64) {
 }
 
 async fn http(what: &str, times: u64) {
-    let layer = || CacheLayer::new().cache(Cache::builder().build()).ttl("1h").tags(["pages", "all"]);
+    let layer = || {
+        CacheLayer::new()
+            .cache(Cache::builder().build())
+            .ttl("1h")
+            .tags(["pages", "all"])
+    };
     let (what, requests) = match what.strip_suffix("-browser") {
         Some(what) => (what, Requests::bare(&[7]).of_browsers()),
         None => (what, Requests::bare(&[7])),
     };
+    let many = what.ends_with("-zipf");
     let (what, requests) = match what.strip_suffix("-zipf") {
         Some(what) => (what, Requests::bare(&zipf(1 << 16, PAGES, 0.99))),
         None => (what, requests),
@@ -55,7 +61,11 @@ async fn http(what: &str, times: u64) {
     macro_rules! send {
         ($service:expr) => {{
             let mut service = $service;
-            requests.warm(&service).await;
+            if many {
+                requests.warm(&service).await;
+            } else {
+                answer(&mut service, requests.get(0)).await;
+            }
             for n in 0..times {
                 answer(&mut service, requests.get(n)).await;
             }
@@ -74,7 +84,10 @@ async fn http(what: &str, times: u64) {
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().expect("what to do");
-    let times = arguments.next().and_then(|times| times.parse().ok()).expect("how many times");
+    let times = arguments
+        .next()
+        .and_then(|times| times.parse().ok())
+        .expect("how many times");
     match what.as_str() {
         "moka" | "moka-ttl" | "no-tags" | "4-tags" => typed(&what, times).await,
         _ => http(&what, times).await,

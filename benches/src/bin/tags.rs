@@ -20,7 +20,11 @@ fn filled(runtime: &Runtime, entries: u64) -> Cache {
             let _ = others.put(id, id, life, ["others"]);
         }
     }
-    assert_eq!(cache.stats().entries, entries + entries.min(10_000), "everything is stored");
+    assert_eq!(
+        cache.stats().entries,
+        entries + entries.min(10_000),
+        "everything is stored"
+    );
     cache
 }
 
@@ -30,9 +34,12 @@ fn main() {
     let sides: Vec<_> = caches
         .iter()
         .map(|(entries, cache)| {
-            Side::new(&format!("revalidate_tag, {entries} entries"), move |times| {
-                timed(|| (0..times).for_each(|_| drop(black_box(cache.revalidate_tag("all")))))
-            })
+            Side::new(
+                &format!("revalidate_tag, {entries} entries"),
+                move |times| {
+                    timed(|| (0..times).for_each(|_| drop(black_box(cache.revalidate_tag("all")))))
+                },
+            )
         })
         .collect();
     compare(&runtime, 1, &sides).print("`revalidate_tag`, by the entries under the tag", &[0]);

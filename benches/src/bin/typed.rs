@@ -87,23 +87,32 @@ macro_rules! own_side {
 fn main() {
     let runtime = runtime();
     let handle = runtime.handle();
-    Cache::builder().max_bytes(256 << 20).build().install().expect("the first cache");
-    runtime.block_on(async {
-        for id in 0..KEYS {
-            number(id).await;
-            tagged_number(id).await;
-            shared(id).await;
-            tagged_shared(id).await;
-            body(id).await;
-        }
-    });
+    Cache::builder()
+        .max_bytes(256 << 20)
+        .build()
+        .install()
+        .expect("the first cache");
+    // One after the other, as moka's: what a side reads lies together.
+    macro_rules! fill {
+        ($($function:ident)+) => {
+            runtime.block_on(async {
+                $(for id in 0..KEYS {
+                    $function(id).await;
+                })+
+            })
+        };
+    }
+    fill!(number tagged_number shared tagged_shared body);
     let numbers = (moka(None, |id| id), moka(Some(HOUR), |id| id));
     let text: fn(u64) -> Arc<str> = |id| id.to_string().into();
     let shareds = (moka(None, text), moka(Some(HOUR), text));
     let bytes: fn(u64) -> Bytes = |id| Bytes::copy_from_slice(&id.to_le_bytes());
     let bodies = (moka(None, bytes), moka(Some(HOUR), bytes));
     for threads in [1, 2] {
-        for (which, keys) in [("one hot key", vec![7]), ("10,000 keys", uniform(1 << 14, KEYS))] {
+        for (which, keys) in [
+            ("one hot key", vec![7]),
+            ("10,000 keys", uniform(1 << 14, KEYS)),
+        ] {
             let keys = &keys;
             let sides = [
                 moka_side("moka", numbers.0.clone(), keys),
