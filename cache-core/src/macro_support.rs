@@ -7,6 +7,7 @@
 //! [`dispatch`]; nothing but traits may be there, as expansions import all of it.
 
 mod keys;
+mod loads;
 mod returns;
 mod tags;
 mod values;
@@ -19,17 +20,17 @@ pub use crate::error::LoadTimeout;
 pub use crate::key::{CacheKey, KeyWriter};
 pub use crate::life::Life;
 pub use crate::spi::{
-    Call, CallKey, CallOptions, Fetched, Finished, Function, Key, Looked, clear, lookup,
-    lookup_anew, remove,
+    Call, CallKey, CallOptions, Finished, Function, Key, Looked, clear, lookup, lookup_anew, remove,
 };
 pub use crate::verbs::Invalidating;
 
 pub use keys::{
     ByCacheKey, BySerialize, KeyArgument, Peeled, StateArgument, Unkeyable, write_type,
 };
+pub use loads::{Awaited, Loading, NoneLimit, Plan, load, no_time_limit, none_limit, timed_out};
 pub use returns::{
-    HasNone, NoneLimit, OptionShape, PlainShape, Plan, ResultShape, Returned, SaysTimeout,
-    Sendable, Shape, Storable, UnstorableShape, no_time_limit, none_limit, timed_out,
+    Finishing, HasNone, OptionShape, PlainShape, ResultShape, Returned, SaysTimeout, Sendable,
+    Shape, Storable, UnstorableShape, restore,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
 pub use values::{OwnedArgument, Weighing, weigher, weighing};

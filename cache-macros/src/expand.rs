@@ -3,7 +3,7 @@
 //! ```text
 //! async fn name(args) -> R                 key on the stack, look-up, return: nothing is allocated
 //! impl companion {
-//!     async fn __load(plan, call, args)    on a miss: tags, life, owned arguments
+//!     fn __load(plan, call, args)          on a miss: tags, life, owned arguments; boxed too
 //!     fn __start(plan, owned)              the load itself: boxed, and its type erased, as it is a task
 //!     async fn __body(args)                the function as it was written
 //! }
@@ -65,13 +65,20 @@ pub(crate) fn function(model: &Model) -> TokenStream {
         let (name, ty) = (&arg.name, &arg.ty);
         quote!(#name: #ty)
     });
-    let names = args.iter().map(|arg| &arg.name);
+    let names: Vec<_> = args.iter().map(|arg| &arg.name).collect();
     let convert = conversions(args);
     let states = state_checks(args, &private);
     let key = key(model, &companion);
     let shape = shape(model);
     let plan = plan(model);
     let turbofish = turbofish(generics, Some(quote!(_)));
+    let load = quote!(#companion::__load #turbofish (__plan, __call #(, #names)*));
+    // Boxed either way, so that the future of a hit is small and recursive functions compile.
+    let load = if model.options.foreground {
+        quote!(::std::boxed::Box::pin(#load))
+    } else {
+        load
+    };
     let mut body = TokenStream::new();
     // An error here is about what the function returns.
     let look_up = quote_spanned! {output_span(model)=>
@@ -86,11 +93,10 @@ pub(crate) fn function(model: &Model) -> TokenStream {
             __shape.check();
         }
         match #private::lookup(&__key) {
-            #private::Looked::Hit(__value) => #private::Shape::restore(__shape, __value),
+            #private::Looked::Hit(__value) => #private::restore(__shape, __value),
             #private::Looked::Call(__call) => {
                 let __plan = #plan;
-                // Boxed, so that the future of a hit is small and recursive functions compile.
-                ::std::boxed::Box::pin(#companion::__load #turbofish (__plan, __call #(, #names)*)).await
+                #load.await
             }
         }
     };
@@ -274,26 +280,10 @@ pub(crate) fn load(model: &Model) -> TokenStream {
     let generics = &item.sig.generics;
     let where_clause = &generics.where_clause;
     let result = &output.ty;
-    let shape = mixed("__S");
-    let mut with_shape = generics.clone();
-    with_shape
-        .params
-        .push(syn::GenericParam::Type(syn::TypeParam {
-            attrs: Vec::new(),
-            ident: shape.clone(),
-            colon_token: None,
-            bounds: Default::default(),
-            default: None,
-        }));
-    let with_shape = {
-        // Written by hand: the bound holds tokens of the user's type.
-        let params = with_shape.params.iter().map(|param| match param {
-            GenericParam::Type(param) if param.ident == shape => {
-                quote!(#shape: #private::Shape<Output = #result>)
-            }
-            other => other.to_token_stream(),
-        });
-        quote!(<#(#params),*>)
+    let stored = mixed("__V");
+    let with_stored = {
+        let params = generics.params.iter();
+        quote!(<#(#params,)* #stored: #private::Storable>)
     };
     let options = options(model);
     let params: Vec<_> = args
@@ -334,78 +324,71 @@ pub(crate) fn load(model: &Model) -> TokenStream {
             __plan.finish(#returned, __refusal).await
         }
     };
-    let span = Span::call_site().located_at(item.sig.ident.span());
-    let (start, call) =
-        if model.options.foreground {
-            let run = run(&names
-                .iter()
-                .map(ToTokens::to_token_stream)
-                .collect::<Vec<_>>());
-            (
-                None,
-                quote!(__call.load_here(__options, move || async move { #run })),
-            )
-        } else {
-            let owned_params = args.iter().map(owned_param(&private));
-            let lent = args.iter().filter_map(|arg| {
-            let Passing::Own(ty) = &arg.passing else { return None };
-            let name = &arg.name;
-            let span = Span::call_site().located_at(ty.span());
-            Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::lend(&#name);))
-        });
-            let own = args.iter().filter_map(|arg| {
-            let Passing::Own(ty) = &arg.passing else { return None };
-            let name = &arg.name;
-            let span = Span::call_site().located_at(ty.span());
-            Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::own(#name);))
-        });
-            let run = run(&names
-                .iter()
-                .map(ToTokens::to_token_stream)
-                .collect::<Vec<_>>());
-            let start_turbofish = turbofish(generics, Some(quote!(_)));
-            let quiet = quiet();
-            let boxed = quote_spanned!(span=> ::std::boxed::Box::pin);
-            let start = quote! {
-                #quiet
-                fn __start #with_shape (
-                    __plan: #private::Plan<#shape>,
-                    #(#owned_params),*
-                ) -> ::core::pin::Pin<::std::boxed::Box<
-                    dyn ::core::future::Future<
-                        Output = #private::Finished<<#shape as #private::Shape>::Stored, #result>,
-                    > + ::core::marker::Send,
-                >> #where_clause {
-                    #boxed(async move {
-                        #(#lent)*
-                        #run
-                    })
-                }
-            };
-            let call = quote! {{
-                #(#own)*
-                __call.load(__options, move || Self::__start #start_turbofish (__plan #(, #names)*))
-            }};
-            (Some(start), call)
+    let run = run(&names
+        .iter()
+        .map(ToTokens::to_token_stream)
+        .collect::<Vec<_>>());
+    let (quiet, body) = (quiet(), body(model));
+    if model.options.foreground {
+        return quote! {
+            #quiet
+            async fn __load #with_stored (
+                __plan: #private::Plan<#stored, #result>,
+                __call: #private::Call<#stored>,
+                #(#params),*
+            ) -> #result #where_clause {
+                let __options = #options;
+                __plan.output(__call.load_here(__options, move || async move { #run }).await)
+            }
+
+            #body
         };
-    let quiet = quiet();
-    let body = body(model);
+    }
+    let lend =
+        |way: &str, lent: fn(&Ident) -> TokenStream| {
+            let way = mixed(way);
+            let lets = args.iter().filter_map(|arg| {
+            let Passing::Own(ty) = &arg.passing else { return None };
+            let (name, lent) = (&arg.name, lent(&arg.name));
+            let span = Span::call_site().located_at(ty.span());
+            Some(quote_spanned!(span=> let #name = <#ty as #private::OwnedArgument>::#way(#lent);))
+        });
+            quote!(#(#lets)*)
+        };
+    let own = lend("own", |name| quote!(#name));
+    let lent = lend("lend", |name| quote!(&#name));
+    let owned_params = args.iter().map(owned_param(&private));
+    let start_turbofish = turbofish(generics, Some(quote!(_)));
+    let span = Span::call_site().located_at(item.sig.ident.span());
+    let boxed = quote_spanned!(span=> ::std::boxed::Box::pin);
+    let load = quote_spanned! {output_span(model)=>
+        #private::load(__call, __options, __plan, move || {
+            Self::__start #start_turbofish (__plan #(, #names)*)
+        })
+    };
     quote! {
         #quiet
-        async fn __load #with_shape (
-            __plan: #private::Plan<#shape>,
-            __call: #private::Call<<#shape as #private::Shape>::Stored>,
+        fn __load #with_stored (
+            __plan: #private::Plan<#stored, #result>,
+            __call: #private::Call<#stored>,
             #(#params),*
-        ) -> #result #where_clause {
+        ) -> #private::Awaited<#result> #where_clause {
             let __options = #options;
-            match #call.await {
-                #private::Fetched::Value(__value) => __plan.restore(__value),
-                #private::Fetched::Output(__output) => __output,
-                #private::Fetched::TimedOut(__limit) => __plan.timed_out(__limit),
-            }
+            #own
+            #load
         }
 
-        #start
+        #quiet
+        fn __start #with_stored (
+            __plan: #private::Plan<#stored, #result>,
+            #(#owned_params),*
+        ) -> #private::Loading<#stored, #result> #where_clause {
+            #boxed(async move {
+                #lent
+                #run
+            })
+        }
+
         #body
     }
 }

@@ -1,15 +1,13 @@
 //! What a return type is to the cache: what of it is stored, and how it comes back.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::pin::Pin;
 
 use crate::error::LoadTimeout;
-use crate::life::Life;
 use crate::reason::NotStorable;
-use crate::spi::{CallOptions, Finished};
+use crate::spi::Finished;
 
 /// The return type of a function.
 pub struct Returned<R>(PhantomData<fn() -> R>);
@@ -36,15 +34,35 @@ pub trait Shape: Copy + Send + Sync + 'static {
     /// What is stored of it.
     type Stored: Clone + Send + Sync + 'static;
     /// The output of a hit.
-    fn restore(self, value: Self::Stored) -> Self::Output;
+    fn restore(value: Self::Stored) -> Self::Output;
     /// What becomes of the body's output.
-    fn finish(
-        self,
-        output: Self::Output,
-    ) -> impl Future<Output = Finished<Self::Stored, Self::Output>> + Send;
+    fn finish(output: Self::Output) -> Finishing<Self::Stored, Self::Output>;
     /// Nothing; that of [`UnstorableShape`] does not compile.
     #[inline]
     fn check(self) {}
+}
+
+/// What becomes of an output.
+pub enum Finishing<V, R> {
+    /// It is known.
+    Now(Finished<V, R>),
+    /// It is known once the output has been read.
+    Later(Pin<Box<dyn Future<Output = Finished<V, R>> + Send>>),
+}
+
+impl<V, R> fmt::Debug for Finishing<V, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Now(_) => "Now",
+            Self::Later(_) => "Later",
+        })
+    }
+}
+
+/// The output of a hit.
+#[inline]
+pub fn restore<S: Shape>(_: S, value: S::Stored) -> S::Output {
+    S::restore(value)
 }
 
 /// A value that can be stored.
@@ -148,12 +166,12 @@ impl<R: Send + 'static, T: 'static> Shape for UnstorableShape<R, T> {
     type Output = R;
     type Stored = ();
 
-    fn restore(self, (): ()) -> R {
+    fn restore((): ()) -> R {
         unreachable!("never stored")
     }
 
-    fn finish(self, output: R) -> impl Future<Output = Finished<(), R>> + Send {
-        ready(Finished::Refuse(output, NotStorable::Response))
+    fn finish(output: R) -> Finishing<(), R> {
+        Finishing::Now(Finished::Refuse(output, NotStorable::Response))
     }
 }
 
@@ -162,15 +180,12 @@ impl<T: Storable, E: Send + 'static> Shape for ResultShape<T, E> {
     type Stored = T;
 
     #[inline]
-    fn restore(self, value: T) -> Result<T, E> {
+    fn restore(value: T) -> Result<T, E> {
         Ok(value)
     }
 
-    fn finish(
-        self,
-        output: Result<T, E>,
-    ) -> impl Future<Output = Finished<T, Result<T, E>>> + Send {
-        ready(match output {
+    fn finish(output: Result<T, E>) -> Finishing<T, Result<T, E>> {
+        Finishing::Now(match output {
             Ok(value) => Finished::Store(value),
             Err(error) => Finished::Refuse(Err(error), NotStorable::Error),
         })
@@ -182,15 +197,12 @@ impl<T: Storable> Shape for OptionShape<T> {
     type Stored = Option<T>;
 
     #[inline]
-    fn restore(self, value: Option<T>) -> Option<T> {
+    fn restore(value: Option<T>) -> Option<T> {
         value
     }
 
-    fn finish(
-        self,
-        output: Option<T>,
-    ) -> impl Future<Output = Finished<Option<T>, Option<T>>> + Send {
-        ready(Finished::Store(output))
+    fn finish(output: Option<T>) -> Finishing<Option<T>, Option<T>> {
+        Finishing::Now(Finished::Store(output))
     }
 }
 
@@ -199,12 +211,12 @@ impl<T: Storable> Shape for PlainShape<T> {
     type Stored = T;
 
     #[inline]
-    fn restore(self, value: T) -> T {
+    fn restore(value: T) -> T {
         value
     }
 
-    fn finish(self, output: T) -> impl Future<Output = Finished<T, T>> + Send {
-        ready(Finished::Store(output))
+    fn finish(output: T) -> Finishing<T, T> {
+        Finishing::Now(Finished::Store(output))
     }
 }
 
@@ -248,124 +260,5 @@ impl<T: Storable> HasNone for OptionShape<T> {
 impl<T: Storable, E: Send + 'static> HasNone for ResultShape<Option<T>, E> {
     fn is_none(value: &Option<T>) -> bool {
         value.is_none()
-    }
-}
-
-/// How long a `None` is kept, at most.
-pub struct NoneLimit<S: Shape> {
-    is_none: fn(&S::Stored) -> bool,
-    limit: Duration,
-}
-
-impl<S: Shape> fmt::Debug for NoneLimit<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.limit.fmt(f)
-    }
-}
-
-impl<S: Shape> Clone for NoneLimit<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<S: Shape> Copy for NoneLimit<S> {}
-
-/// `none = ..`.
-pub fn none_limit<S: HasNone>(_: &S, limit: Duration) -> NoneLimit<S> {
-    NoneLimit {
-        is_none: S::is_none,
-        limit,
-    }
-}
-
-/// `timeout = ..`.
-pub fn timed_out<S: SaysTimeout>(_: &S) -> fn(LoadTimeout) -> S::Output {
-    S::timed_out
-}
-
-/// Without one.
-pub fn no_time_limit<S: Shape>(_: &S) -> fn(LoadTimeout) -> S::Output {
-    |limit| unreachable!("a load without a time limit ended by one: {limit}")
-}
-
-/// What a load needs to know of its function's return type.
-pub struct Plan<S: Shape> {
-    shape: S,
-    weigh: fn(&S::Stored) -> usize,
-    timed_out: fn(LoadTimeout) -> S::Output,
-    none: Option<NoneLimit<S>>,
-}
-
-impl<S: Shape> Clone for Plan<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<S: Shape> Copy for Plan<S> {}
-
-impl<S: Shape> fmt::Debug for Plan<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").finish_non_exhaustive()
-    }
-}
-
-impl<S: Shape> Plan<S> {
-    /// Puts it together.
-    pub fn new(
-        shape: S,
-        weigh: fn(&S::Stored) -> usize,
-        timed_out: fn(LoadTimeout) -> S::Output,
-        none: Option<NoneLimit<S>>,
-    ) -> Self {
-        Self {
-            shape,
-            weigh,
-            timed_out,
-            none,
-        }
-    }
-
-    /// The options of one call.
-    pub fn options(
-        self,
-        life: Option<Life>,
-        profile: Option<&'static str>,
-        timeout: Option<Duration>,
-        tags: Vec<Cow<'static, str>>,
-    ) -> CallOptions<S::Stored> {
-        CallOptions {
-            life,
-            profile,
-            timeout,
-            tags: crate::tag::names(tags),
-            weigh: self.weigh,
-        }
-    }
-
-    /// The output of a value.
-    pub fn restore(self, value: S::Stored) -> S::Output {
-        self.shape.restore(value)
-    }
-
-    /// The output of a caller whose time is up.
-    pub fn timed_out(self, limit: LoadTimeout) -> S::Output {
-        (self.timed_out)(limit)
-    }
-
-    /// What becomes of the body's output; `refusal` where its content says that it is not stored.
-    pub async fn finish(
-        self,
-        output: S::Output,
-        refusal: Option<NotStorable>,
-    ) -> Finished<S::Stored, S::Output> {
-        if let Some(why) = refusal {
-            return Finished::Refuse(output, why);
-        }
-        match (self.shape.finish(output).await, self.none) {
-            (Finished::Store(value), Some(none)) if (none.is_none)(&value) => {
-                Finished::StoreFor(value, none.limit)
-            }
-            (finished, _) => finished,
-        }
     }
 }

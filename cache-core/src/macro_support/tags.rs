@@ -17,8 +17,7 @@ use crate::tag::{IntoTags, MAX_TAGS, TagName};
 /// tags; one with more is served but not stored, so give long lists a tag of their own instead.
 ///
 /// ```
-/// # use cache_core as revalidate;
-/// use revalidate::{CacheTags, TagSink};
+/// use cache_core::{CacheTags, TagSink};
 ///
 /// struct Booking { id: u64, room: u32 }
 ///

@@ -17,7 +17,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use cache_core::macro_support::{
-    CacheTags, Finished, LoadTimeout, Probe, Returned, SaysTimeout, Shape, TagSink, add_tags_of,
+    CacheTags, Finished, Finishing, LoadTimeout, Probe, Returned, SaysTimeout, Shape, TagSink,
+    add_tags_of,
 };
 use cache_core::{CacheWeight, NotStorable};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, SET_COOKIE};
@@ -112,15 +113,17 @@ impl Shape for ResponseShape {
     type Stored = StoredResponse;
 
     #[inline]
-    fn restore(self, value: StoredResponse) -> Response {
+    fn restore(value: StoredResponse) -> Response {
         value.into_response()
     }
 
-    async fn finish(self, output: Response) -> Finished<StoredResponse, Response> {
-        match keep(output).await {
-            Ok(stored) => Finished::Store(stored),
-            Err((response, why)) => Finished::Refuse(response, why),
-        }
+    fn finish(output: Response) -> Finishing<StoredResponse, Response> {
+        Finishing::Later(Box::pin(async {
+            match keep(output).await {
+                Ok(stored) => Finished::Store(stored),
+                Err((response, why)) => Finished::Refuse(response, why),
+            }
+        }))
     }
 }
 
@@ -129,17 +132,19 @@ impl<E: Send + 'static> Shape for FallibleResponseShape<E> {
     type Stored = StoredResponse;
 
     #[inline]
-    fn restore(self, value: StoredResponse) -> Self::Output {
+    fn restore(value: StoredResponse) -> Self::Output {
         Ok(value.into_response())
     }
 
-    async fn finish(self, output: Self::Output) -> Finished<StoredResponse, Self::Output> {
+    fn finish(output: Self::Output) -> Finishing<StoredResponse, Self::Output> {
         match output {
-            Err(error) => Finished::Refuse(Err(error), NotStorable::Error),
-            Ok(response) => match keep(response).await {
-                Ok(stored) => Finished::Store(stored),
-                Err((response, why)) => Finished::Refuse(Ok(response), why),
-            },
+            Err(error) => Finishing::Now(Finished::Refuse(Err(error), NotStorable::Error)),
+            Ok(response) => Finishing::Later(Box::pin(async {
+                match keep(response).await {
+                    Ok(stored) => Finished::Store(stored),
+                    Err((response, why)) => Finished::Refuse(Ok(response), why),
+                }
+            })),
         }
     }
 }
