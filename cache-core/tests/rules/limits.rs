@@ -17,7 +17,10 @@ fn numbered(count: usize) -> Vec<String> {
 async fn rule_4_as_many_tags_as_the_limit_are_all_kept() {
     let (cache, _) = cache();
     for n in [0, MAX_TAGS - 1] {
-        cache.fetch("row", "1h", numbered(MAX_TAGS), ok(1_u64)).await.unwrap();
+        cache
+            .fetch("row", "1h", numbered(MAX_TAGS), ok(1_u64))
+            .await
+            .unwrap();
         assert_eq!(reason(&cache, "row"), Reason::Hit);
         cache.invalidate_cache(format!("tag:{n}")).await.unwrap();
         assert_eq!(cache.get::<u64>("row").await, None);
@@ -33,7 +36,10 @@ async fn rule_4_one_tag_too_many_is_served_and_not_stored_with_the_reason() {
         assert_eq!(cache.get::<u64>("row").await, None);
         let why = Reason::NotStorable(NotStorable::TooManyTags);
         assert_eq!(reason(&cache, "row"), why, "{count}");
-        assert_eq!(cache.put("row", 1_u64, "1h", numbered(count)).why_not(), Some(why));
+        assert_eq!(
+            cache.put("row", 1_u64, "1h", numbered(count)).why_not(),
+            Some(why)
+        );
         cache.remove_local("row");
     }
 }
@@ -55,10 +61,16 @@ async fn rule_4_tags_of_the_call_the_body_and_what_is_inside_count_together() {
         let inner = (0..28).map(|n| format!("inner:{n}"));
         inside.fetch("inner", "1h", inner, ok(1_u64)).await
     };
-    cache.fetch("72", "1h", numbered(72), body.clone()).await.unwrap();
+    cache
+        .fetch("72", "1h", numbered(72), body.clone())
+        .await
+        .unwrap();
     assert_eq!(reason(&cache, "72"), Reason::Hit);
     cache.fetch("73", "1h", numbered(73), body).await.unwrap();
-    assert_eq!(reason(&cache, "73"), Reason::NotStorable(NotStorable::TooManyTags));
+    assert_eq!(
+        reason(&cache, "73"),
+        Reason::NotStorable(NotStorable::TooManyTags)
+    );
 }
 
 #[tokio::test]
@@ -67,19 +79,28 @@ async fn rule_4_an_entry_that_lacks_a_tag_makes_what_is_made_from_it_not_storabl
     let inside = cache.clone();
     let body = move || async move { inside.fetch("inner", "1h", numbered(129), ok(1_u64)).await };
     assert_eq!(cache.fetch("outer", "1h", ["o"], body).await, Ok(1));
-    assert_eq!(reason(&cache, "outer"), Reason::NotStorable(NotStorable::TooManyTags));
+    assert_eq!(
+        reason(&cache, "outer"),
+        Reason::NotStorable(NotStorable::TooManyTags)
+    );
     // And with a tag that is none.
     let inside = cache.clone();
     let body = move || async move { inside.fetch("inner", "1h", [""], ok(1_u64)).await };
     assert_eq!(cache.fetch("outer", "1h", ["o"], body).await, Ok(1));
-    assert_eq!(reason(&cache, "outer"), Reason::NotStorable(NotStorable::TagLength));
+    assert_eq!(
+        reason(&cache, "outer"),
+        Reason::NotStorable(NotStorable::TagLength)
+    );
 }
 
 #[tokio::test]
 async fn rule_4_tags_have_1_to_256_characters_not_bytes() {
     let (cache, _) = cache();
     let longest = "ä".repeat(MAX_TAG_CHARS);
-    cache.fetch("row", "1h", &*longest, ok(1_u64)).await.unwrap();
+    cache
+        .fetch("row", "1h", &*longest, ok(1_u64))
+        .await
+        .unwrap();
     assert_eq!(cache.get::<u64>("row").await, Some(1));
     cache.invalidate_cache(&longest).await.unwrap();
     assert_eq!(cache.get::<u64>("row").await, None);
@@ -179,7 +200,13 @@ fn section_4_an_invalidation_method_deserialises() {
     let found = read(r#"[{"tag": "contacts"}, {"tag": "contact:\u0037"}]"#).unwrap();
     let tags: Vec<_> = found.iter().map(|method| method.tag.as_str()).collect();
     assert_eq!(tags, ["contacts", "contact:7"]);
-    for wrong in [r"[{}]", r#"[{"tags": "a"}]"#, r#"[{"tag": 1}]"#, r#"[{"tag":"a","tag":"b"}]"#, r#"["a"]"#] {
+    for wrong in [
+        r"[{}]",
+        r#"[{"tags": "a"}]"#,
+        r#"[{"tag": 1}]"#,
+        r#"[{"tag":"a","tag":"b"}]"#,
+        r#"["a"]"#,
+    ] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
 }

@@ -23,7 +23,11 @@ async fn outer<F>(cache: &Cache, body: impl FnOnce() -> F + Send + 'static) -> L
 where
     F: Future<Output = Loaded<u64>> + Send + 'static,
 {
-    value_of(cache.enter(call(&OUTER, 0, options(&["outer"]), body)).await)
+    value_of(
+        cache
+            .enter(call(&OUTER, 0, options(&["outer"]), body))
+            .await,
+    )
 }
 
 fn inner(life: impl Into<Life>, tags: &[&str]) -> CallOptions<u64> {
@@ -57,7 +61,11 @@ async fn rule_2_tags_flow_outward_from_a_miss_and_from_a_hit() {
         let tags = cache.explain(outer_key()).tags;
         assert!(tags.contains(&"deep".to_owned()), "warm {warm}: {tags:?}");
         cache.invalidate_cache("deep").await.unwrap();
-        assert_eq!(cache.explain(outer_key()).reason, Reason::Tag, "warm {warm}");
+        assert_eq!(
+            cache.explain(outer_key()).reason,
+            Reason::Tag,
+            "warm {warm}"
+        );
     }
 }
 
@@ -93,7 +101,10 @@ async fn rule_2_tags_flow_outward_from_a_lone_load_and_from_a_bypassed_one() {
     };
     cache.fetch("outer", "1h", [""; 0], body).await.unwrap();
     let tags = cache.explain("outer").tags;
-    assert!(tags.contains(&"said".to_owned()) && tags.contains(&"given".to_owned()), "{tags:?}");
+    assert!(
+        tags.contains(&"said".to_owned()) && tags.contains(&"given".to_owned()),
+        "{tags:?}"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +129,10 @@ async fn rule_2_the_smallest_remaining_lifetime_flows_unless_the_outer_is_explic
 
     let inside = cache.clone();
     let explicit = move || async move { inside.enter(body()).await };
-    cache.fetch("explicit", "1h", [""; 0], explicit).await.unwrap();
+    cache
+        .fetch("explicit", "1h", [""; 0], explicit)
+        .await
+        .unwrap();
     assert_eq!(cache.explain("explicit").fresh_for, secs(3600));
 }
 
@@ -182,7 +196,10 @@ async fn rule_2_the_oldest_fill_time_flows() {
     clock.advance(secs(100));
     let inside = cache.clone();
     let body = move || async move { inside.fetch("inner", "1h", [""; 0], never()).await };
-    cache.fetch::<u64, _, _, _, _>("outer", "1h", [""; 0], body).await.unwrap();
+    cache
+        .fetch::<u64, _, _, _, _>("outer", "1h", [""; 0], body)
+        .await
+        .unwrap();
     assert_eq!(cache.explain("outer").age, secs(100));
 }
 
@@ -250,9 +267,17 @@ async fn a5_a_stale_inner_value_is_awaited_inside_a_refresh() {
         let got = inside.fetch("inner", life, ["i"], ok(2_u64)).await?;
         Ok::<_, &'static str>(10 * got)
     };
-    assert_eq!(cache.fetch("outer", life, ["o"], body).await, Ok(10), "stale at once");
+    assert_eq!(
+        cache.fetch("outer", life, ["o"], body).await,
+        Ok(10),
+        "stale at once"
+    );
     settle().await;
-    assert_eq!(cache.get::<u64>("outer").await, Some(20), "made of the new inner value");
+    assert_eq!(
+        cache.get::<u64>("outer").await,
+        Some(20),
+        "made of the new inner value"
+    );
 }
 
 /// The inner load failed and its stale value was served: the outer is stale from birth, whatever its life.
@@ -270,7 +295,11 @@ async fn a5_an_inner_value_served_stale_makes_the_outer_stale() {
     assert_eq!(cache.get::<u64>("outer").await, None);
     // And whoever is made from it is stale too.
     let inside = cache.clone();
-    let body = move || async move { inside.fetch("outer", outer, [""; 0], err("down")).await };
+    let body = move || async move {
+        inside
+            .fetch("outer", outer, [""; 0], err::<u64>("down"))
+            .await
+    };
     let outermost = cache.fetch("outermost", "30d", [""; 0], body).await;
     assert!(outermost.is_err() || reason(&cache, "outermost") != Reason::Hit);
 }
@@ -310,7 +339,10 @@ async fn rule_2_a_failure_two_levels_down_makes_the_outermost_not_storable() {
     let body = move || async move { value_of(call(&MIDDLE, 0, inner("1h", &[]), middle).await) };
     assert_eq!(outer(&cache, body).await, Ok(0));
     let why = NotStorable::InnerFailed;
-    assert_eq!(cache.explain(call_key(&MIDDLE, 0).key()).reason, Reason::NotStorable(why));
+    assert_eq!(
+        cache.explain(call_key(&MIDDLE, 0).key()).reason,
+        Reason::NotStorable(why)
+    );
     assert_eq!(cache.explain(outer_key()).reason, Reason::NotStorable(why));
 }
 
@@ -331,7 +363,9 @@ async fn rule_2_a_failure_that_the_inner_allows_is_no_failure_of_the_outer() {
 async fn rule_2_an_inner_panic_that_the_outer_catches_makes_it_not_storable() {
     let (cache, _) = cache();
     let body = || async {
-        let inner = call(&INNER, 0, inner("1h", &[]), || async { panic!("on purpose") });
+        let inner = call(&INNER, 0, inner("1h", &[]), || async {
+            panic!("on purpose")
+        });
         let got = tokio::spawn(inner.in_current_load()).await;
         Ok(u64::from(got.is_ok()))
     };
@@ -420,10 +454,17 @@ async fn rule_2_what_runs_beside_a_load_on_the_same_thread_adds_nothing_to_it() 
     let load = begin_load(&cache, "outer", "1h", &[], 1).await;
     cache_tag("stray");
     cache_life("1s");
-    ask(&cache, "other", "1h", &["other"], 2).await.await.unwrap().unwrap();
+    ask(&cache, "other", "1h", &["other"], 2)
+        .await
+        .await
+        .unwrap()
+        .unwrap();
     load.end().await.unwrap();
     let told = cache.explain("outer");
-    assert_eq!((told.tags, told.fresh_for), (vec!["*".to_owned()], secs(3600)));
+    assert_eq!(
+        (told.tags, told.fresh_for),
+        (vec!["*".to_owned()], secs(3600))
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! as the macros make them.
 
 use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,42 +12,42 @@ use cache_core::{Cache, Clock, Life, NotStorable, Reason};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
-pub type Loaded<V> = Result<V, &'static str>;
+pub(crate) type Loaded<V> = Result<V, &'static str>;
 
 /// A cache that reads a clock which only the test moves.
-pub fn cache() -> (Cache, Clock) {
+pub(crate) fn cache() -> (Cache, Clock) {
     let clock = Clock::manual();
     (Cache::builder().clock(clock.clone()).build(), clock)
 }
 
-pub const fn secs(seconds: u64) -> Duration {
+pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// A loader that gives `value` at once.
-pub fn ok<V>(value: V) -> impl FnOnce() -> Ready<Loaded<V>> {
+pub(crate) fn ok<V>(value: V) -> impl FnOnce() -> Ready<Loaded<V>> {
     move || ready(Ok(value))
 }
 
 /// A loader that fails.
-pub fn err<V>(error: &'static str) -> impl FnOnce() -> Ready<Loaded<V>> {
+pub(crate) fn err<V>(error: &'static str) -> impl FnOnce() -> Ready<Loaded<V>> {
     move || ready(Err(error))
 }
 
 /// A loader that must not run.
-pub fn never<V>() -> impl FnOnce() -> Ready<Loaded<V>> {
+pub(crate) fn never<V>() -> impl FnOnce() -> Ready<Loaded<V>> {
     || panic!("a hit was expected")
 }
 
 /// Lets every other task run until all wait for something.
-pub async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..100 {
         yield_now().await;
     }
 }
 
 /// Waits, with real time, for what a thread of the sweeper does.
-pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..2_000 {
         if done() {
             return;
@@ -56,19 +57,34 @@ pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     panic!("never happened: {what}");
 }
 
+/// Moves the clock on until `done`, for a minute of its time at most.
+pub(crate) async fn within_a_minute(clock: &Clock, what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..6 {
+        settle().await;
+        clock.advance(secs(10));
+        for _ in 0..40 {
+            if done() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    panic!("not within a minute: {what}");
+}
+
 /// A point that a load stops at.
-pub struct Gate {
+pub(crate) struct Gate {
     began: oneshot::Sender<()>,
     go: oneshot::Receiver<()>,
 }
 
 /// The test's side of a gate.
-pub struct Keeper {
+pub(crate) struct Keeper {
     began: Option<oneshot::Receiver<()>>,
     go: Option<oneshot::Sender<()>>,
 }
 
-pub fn gate() -> (Gate, Keeper) {
+pub(crate) fn gate() -> (Gate, Keeper) {
     let (began, has_begun) = oneshot::channel();
     let (go, may_go) = oneshot::channel();
     let keeper = Keeper {
@@ -80,7 +96,7 @@ pub fn gate() -> (Gate, Keeper) {
 
 impl Gate {
     /// Says that the load is here, and stays until it is let through.
-    pub async fn pass(self) {
+    pub(crate) async fn pass(self) {
         let _ = self.began.send(());
         let _ = self.go.await;
     }
@@ -88,20 +104,13 @@ impl Gate {
 
 impl Keeper {
     /// Waits until the load is at the gate.
-    pub async fn reached(&mut self) {
+    pub(crate) async fn reached(&mut self) {
         if let Some(began) = self.began.take() {
             began.await.expect("the load reaches its gate");
         }
     }
 
-    /// Whether a load came so far.
-    pub fn is_reached(&mut self) -> bool {
-        self.began
-            .as_mut()
-            .is_some_and(|began| began.try_recv().is_ok())
-    }
-
-    pub fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         if let Some(go) = self.go.take() {
             let _ = go.send(());
         }
@@ -109,21 +118,21 @@ impl Keeper {
 }
 
 /// A `fetch` in a task of its own, held at a gate.
-pub struct Fetching<V> {
-    pub keeper: Keeper,
-    pub task: JoinHandle<Loaded<V>>,
+pub(crate) struct Fetching<V> {
+    pub(crate) keeper: Keeper,
+    pub(crate) task: JoinHandle<Loaded<V>>,
 }
 
 impl<V: Send + 'static> Fetching<V> {
     /// Lets the load end, and gives what the caller got.
-    pub async fn end(mut self) -> Loaded<V> {
+    pub(crate) async fn end(mut self) -> Loaded<V> {
         self.keeper.open();
         self.task.await.expect("the caller does not panic")
     }
 }
 
 /// Begins a load of `key` that has read `value` and stands at its gate.
-pub async fn begin_load(
+pub(crate) async fn begin_load(
     cache: &Cache,
     key: &'static str,
     life: impl Into<Life>,
@@ -134,7 +143,7 @@ pub async fn begin_load(
 }
 
 /// The same; `then` runs in the load after its gate, as its last act.
-pub async fn begin_load_saying(
+pub(crate) async fn begin_load_saying(
     cache: &Cache,
     key: &'static str,
     life: impl Into<Life>,
@@ -157,7 +166,7 @@ pub async fn begin_load_saying(
 }
 
 /// A caller who asks for `key`, and would load `value`; it has looked and waits when this returns.
-pub async fn ask(
+pub(crate) async fn ask(
     cache: &Cache,
     key: &'static str,
     life: impl Into<Life>,
@@ -173,25 +182,25 @@ pub async fn ask(
 
 /// Counts how often a loader ran.
 #[derive(Clone, Default)]
-pub struct Count(Arc<AtomicU64>);
+pub(crate) struct Count(Arc<AtomicU64>);
 
 impl Count {
-    pub fn up(&self) -> u64 {
+    pub(crate) fn up(&self) -> u64 {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// Why the key is, or is not, there.
-pub fn reason(cache: &Cache, key: &str) -> Reason {
+pub(crate) fn reason(cache: &Cache, key: &str) -> Reason {
     cache.explain(key).reason
 }
 
 /// How a macro's expansion would be set up: no life is said, so what is inside decides.
-pub fn options<V: cache_core::CacheWeight>(tags: &[&str]) -> CallOptions<V> {
+pub(crate) fn options<V: cache_core::CacheWeight>(tags: &[&str]) -> CallOptions<V> {
     CallOptions {
         life: None,
         profile: None,
@@ -202,7 +211,7 @@ pub fn options<V: cache_core::CacheWeight>(tags: &[&str]) -> CallOptions<V> {
 }
 
 /// Calls a cached function, on the current cache.
-pub async fn call<F>(
+pub(crate) async fn call<F>(
     function: &'static Function,
     argument: u64,
     options: CallOptions<u64>,
@@ -213,18 +222,23 @@ where
 {
     match spi::lookup(&call_key(function, argument)) {
         Looked::Hit(value) => Fetched::Value(value),
-        Looked::Call(call) => call.load(options, move || finish(body())).await,
+        Looked::Call(call) => {
+            let start = move || -> Pin<Box<dyn Future<Output = Finished<_, _>> + Send>> {
+                Box::pin(async move { finish(body()).await })
+            };
+            Box::pin(call.load(options, start)).await
+        }
     }
 }
 
-pub fn call_key(function: &'static Function, argument: u64) -> CallKey {
+pub(crate) fn call_key(function: &'static Function, argument: u64) -> CallKey {
     use cache_core::CacheKey as _;
     let mut key = CallKey::new(function);
     argument.encode(&mut key.writer());
     key
 }
 
-pub async fn finish<V>(body: impl Future<Output = Loaded<V>>) -> Finished<V, &'static str> {
+pub(crate) async fn finish<V>(body: impl Future<Output = Loaded<V>>) -> Finished<V, &'static str> {
     match body.await {
         Ok(value) => Finished::Store(value),
         Err(error) => Finished::Refuse(error, NotStorable::Error),
@@ -232,7 +246,7 @@ pub async fn finish<V>(body: impl Future<Output = Loaded<V>>) -> Finished<V, &'s
 }
 
 /// What a call came to, or its error.
-pub fn value_of(fetched: Fetched<u64, &'static str>) -> Loaded<u64> {
+pub(crate) fn value_of(fetched: Fetched<u64, &'static str>) -> Loaded<u64> {
     match fetched {
         Fetched::Value(value) => Ok(value),
         Fetched::Output(error) => Err(error),

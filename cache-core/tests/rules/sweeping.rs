@@ -1,0 +1,202 @@
+//! Memory comes back after invalidations, unread, and nothing that is valid goes with it.
+
+use std::sync::{Arc, Weak};
+
+use cache_core::{Cache, CacheWeight, Life, Reason};
+
+use crate::support::{cache, eventually, ok, reason, secs, settle, within_a_minute};
+
+/// A value whose end can be seen.
+#[derive(Clone)]
+struct Watched(#[expect(dead_code, reason = "it is watched from outside")] Arc<u64>);
+impl CacheWeight for Watched {}
+
+#[tokio::test]
+async fn rule_11_entries_of_an_invalidated_tag_are_freed_within_a_minute_unread() {
+    let (cache, clock) = cache();
+    let values: Vec<Weak<u64>> = (0..5_000_u64)
+        .map(|n| {
+            let value = Arc::new(n);
+            let weak = Arc::downgrade(&value);
+            cache.put(n, Watched(value), "1d", ["t", &format!("own:{n}")]);
+            weak
+        })
+        .collect();
+    cache.put("kept", 1_u64, "1d", ["kept"]);
+    assert!(cache.stats().tags > 5_000);
+    cache.invalidate_cache("t").await.unwrap();
+    within_a_minute(&clock, "entries and tag records are freed", || {
+        let stats = cache.stats();
+        stats.entries == 1 && stats.tags == 2
+    })
+    .await;
+    assert!(cache.stats().bytes < 1_000);
+    assert_eq!(cache.get::<u64>("kept").await, Some(1));
+    assert_eq!(
+        cache.explain(7_u64).reason,
+        Reason::Tag,
+        "it says why still"
+    );
+    // The store gives back what it dropped a little later.
+    eventually("values are dropped", || {
+        drop(cache.stats());
+        for n in 0..200_u64 {
+            cache.put(("other", n), n, "1d", ["kept"]);
+        }
+        values.iter().all(|value| value.strong_count() == 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rule_11_stale_entries_are_freed_when_their_window_ends() {
+    let (cache, clock) = cache();
+    cache.put(
+        "short",
+        1_u64,
+        Life::from("1d").stale_while_revalidate("2m"),
+        ["t"],
+    );
+    cache.put("long", 1_u64, Life::from("1d").stale_if_error("1h"), ["t"]);
+    cache.put("none", 1_u64, "1d", ["t"]);
+    cache.revalidate_tag("t").await.unwrap();
+    settle().await;
+    clock.advance(secs(10));
+    eventually("what has no window goes at once", || {
+        cache.stats().entries == 2
+    })
+    .await;
+    assert_eq!(reason(&cache, "short"), Reason::Stale);
+    for _ in 0..18 {
+        settle().await;
+        clock.advance(secs(10));
+        settle().await;
+    }
+    eventually("the shorter window ended", || cache.stats().entries == 1).await;
+}
+
+#[tokio::test]
+async fn rule_11_a_second_invalidation_is_swept_too() {
+    let (cache, clock) = cache();
+    for round in 0..4_u64 {
+        cache.put("row", round, "1d", ["t"]);
+        cache.invalidate_cache("t").await.unwrap();
+        settle().await;
+        clock.advance(secs(10));
+        settle().await;
+        eventually("each round", || cache.stats().entries == 0).await;
+    }
+}
+
+/// What is invalidated where there is no runtime is swept by the next call that has one.
+#[test]
+fn rule_11_an_invalidation_without_a_runtime_is_swept_later() {
+    let (cache, clock) = cache();
+    cache.put("row", 1_u64, "1d", ["t"]);
+    drop(cache.invalidate_cache("t"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        drop(cache.invalidate_cache("unknown"));
+        settle().await;
+        clock.advance(secs(10));
+        eventually("the sweep", || cache.stats().entries == 0).await;
+    });
+    drop(runtime);
+    // And one whose runtime ended before it was done, by the next runtime.
+    cache.put("row", 1_u64, "1d", ["t"]);
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            drop(cache.invalidate_cache("t"));
+            settle().await;
+        });
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        drop(cache.invalidate_cache("t"));
+        settle().await;
+        clock.advance(secs(10));
+        eventually("the sweep", || cache.stats().entries == 0).await;
+    });
+}
+
+#[tokio::test]
+async fn rule_11_a_cache_that_is_dropped_is_freed_although_a_sweep_is_due() {
+    let (cache, clock) = cache();
+    let value = Arc::new(1);
+    let weak = Arc::downgrade(&value);
+    cache.put("row", Watched(value), "1d", ["t"]);
+    cache.invalidate_cache("t").await.unwrap();
+    settle().await;
+    drop(cache);
+    settle().await;
+    clock.advance(secs(10));
+    eventually("nothing holds it", || weak.strong_count() == 0).await;
+}
+
+/// While sweeps run, every removed entry is replaced at once: none of the new ones goes.
+#[test]
+fn a7_a_sweep_does_not_remove_the_successor() {
+    const KEYS: u64 = 2_000;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let clock = cache_core::Clock::manual();
+        let cache = Cache::builder()
+            .clock(clock.clone())
+            .max_bytes(1 << 30)
+            .build();
+        for round in 0..20_u64 {
+            for n in 0..KEYS {
+                cache.put(n, round, "1d", ["old"]);
+            }
+            drop(cache.invalidate_cache("old"));
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            clock.advance(secs(10));
+            for n in 0..KEYS {
+                cache.put(n, round + 1, "1d", ["new"]);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            for n in 0..KEYS {
+                assert_eq!(
+                    cache.get::<u64>(n).await,
+                    Some(round + 1),
+                    "key {n}, round {round}"
+                );
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn rule_11_expired_and_removed_entries_leave_no_records_of_tags() {
+    let (cache, clock) = cache();
+    for n in 0..100_u64 {
+        cache
+            .fetch(n, "1m", [format!("own:{n}")], ok(n))
+            .await
+            .unwrap();
+    }
+    for n in 0..50_u64 {
+        cache.remove(n).await.unwrap();
+    }
+    clock.advance(secs(60));
+    drop(cache.invalidate_cache("own:99"));
+    within_a_minute(&clock, "all of them, and their tags", || {
+        let stats = cache.stats();
+        stats.entries == 0 && stats.tags == 1
+    })
+    .await;
+}
