@@ -160,3 +160,56 @@ impl Softenings {
         first.map_or(0, |(_, at)| *at)
     }
 }
+
+#[cfg(all(test, not(any(revalidate_shuttle, revalidate_loom))))]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn noted(moments: impl IntoIterator<Item = u64>) -> Softenings {
+        let mut softenings = Softenings::default();
+        for (i, at) in moments.into_iter().enumerate() {
+            softenings.note(i as u64 + 1, at);
+        }
+        softenings
+    }
+
+    #[test]
+    fn a_window_runs_from_the_first_softening_after_the_load() {
+        let softenings = noted([10 * SECOND, 20 * SECOND, 30 * SECOND]);
+        let moments = [0, 1, 2, 3].map(|loaded_at| softenings.first_after(loaded_at));
+        assert_eq!(moments, [10 * SECOND, 20 * SECOND, 30 * SECOND, 0]);
+    }
+
+    #[test]
+    fn softenings_within_a_second_of_the_first_are_one() {
+        let second = noted([10 * SECOND, 10 * SECOND + 1, 11 * SECOND - 1, 11 * SECOND]);
+        assert_eq!(second.0, [(3, 10 * SECOND), (4, 11 * SECOND)]);
+        assert_eq!(second.first_after(2), 10 * SECOND);
+    }
+
+    #[test]
+    fn past_the_cap_the_closest_two_are_one_and_no_window_is_longer() {
+        // Each gap is wider than the one before, but for one in the middle.
+        let mut at = 100 * SECOND;
+        let moments: Vec<_> = (0..40_u64)
+            .map(|i| {
+                at += if i == 9 { 2 } else { 10 + i } * SECOND;
+                at
+            })
+            .collect();
+        let first = noted(moments[..Softenings::CAP].iter().copied());
+        assert_eq!(first.0.len(), Softenings::CAP);
+        let next = noted(moments[..=Softenings::CAP].iter().copied());
+        assert_eq!(next.0.len(), Softenings::CAP);
+        assert!(next.0.contains(&(10, moments[8])), "{next:?}");
+        assert!(!next.0.iter().any(|(number, _)| *number == 9), "{next:?}");
+        let all = noted(moments.iter().copied());
+        assert_eq!(all.0.len(), Softenings::CAP);
+        for (loaded_at, first_after) in moments.iter().enumerate() {
+            assert!(all.first_after(loaded_at as u64) <= *first_after);
+            assert!(all.first_after(loaded_at as u64) > 0);
+        }
+    }
+}
