@@ -25,6 +25,7 @@ pub(crate) struct Entry<V: ?Sized = Erased> {
     checked: AtomicU64,
     /// Until then a hit needs no second thought: expiry, less the lead of a refresh ahead.
     calm_until: u64,
+    pub(crate) fresh_until: u64,
     rest: Box<Rest>,
     pub(crate) value: V,
 }
@@ -34,7 +35,6 @@ pub(crate) struct Entry<V: ?Sized = Erased> {
 pub(crate) struct Rest {
     /// The sequence number read before its load began.
     pub(crate) loaded_at: u64,
-    pub(crate) fresh_until: u64,
     pub(crate) stale_while_revalidate: u64,
     pub(crate) stale_if_error: u64,
     /// When the oldest of the loads in it began.
@@ -101,9 +101,9 @@ impl<V> Entry<V> {
             calm_until: times
                 .fresh_until
                 .saturating_sub(nanos(life.refresh_ahead_lead())),
+            fresh_until: times.fresh_until,
             rest: Box::new(Rest {
                 loaded_at: times.loaded_at,
-                fresh_until: times.fresh_until,
                 stale_while_revalidate: nanos(life.stale_while_revalidate_window()),
                 stale_if_error: nanos(life.stale_if_error_window()),
                 filled_at: times.filled_at,
