@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream::{self, StreamExt};
 use http_body_util::BodyExt;
-use revalidate::{Cache, CacheTags, web_method};
+use revalidate::{Cache, CacheKey, CacheTags, web_method};
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 
@@ -317,6 +317,79 @@ async fn a_decision_puts_one_header_into_the_key() {
         assert_eq!(post("de", "a").await, "ann 3 0");
         assert_eq!(post("de", "b").await, "ann 3 0");
         assert_eq!(post("fr", "b").await, "ann 3 1");
+    })
+    .await;
+}
+
+/// serde is not shown its page; a derived key holds it.
+#[derive(Deserialize, Serialize, CacheKey)]
+struct Hidden {
+    text: String,
+    #[serde(skip_serializing)]
+    page: u8,
+}
+
+#[web_method(cache(ttl = "1h"))]
+async fn hidden(Query(Hidden { text, page }): Query<Hidden>) -> String {
+    format!("{text} {page}")
+}
+
+#[tokio::test]
+async fn a_derived_key_holds_what_serde_is_not_shown() {
+    isolated(|_, _| async {
+        let app = Router::new().route("/", get(hidden));
+        assert_eq!(text(&app, "/?text=a&page=1").await.1, "a 1");
+        assert_eq!(text(&app, "/?text=a&page=2").await.1, "a 2");
+    })
+    .await;
+}
+
+/// What one of several tenants is served from.
+#[derive(Clone)]
+struct Tenant {
+    name: &'static str,
+    loads: Loads,
+}
+
+#[web_method(cache(ttl = "1h"))]
+async fn home(
+    #[cache(key = tenant.name)] State(tenant): State<Tenant>,
+    Path(page): Path<u8>,
+) -> String {
+    format!("{} {page} {}", tenant.name, tenant.loads.count())
+}
+
+#[web_method(cache(ttl = "1h", key = (tenant.name, id)))]
+async fn by_key(
+    State(tenant): State<Tenant>,
+    Path(id): Path<u8>,
+    #[cache(skip)] RawQuery(query): RawQuery,
+) -> String {
+    format!("{} {id} {}", tenant.name, query.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_key_tells_states_apart() {
+    isolated(|loads, _| async move {
+        let app = |name| {
+            let loads = loads.clone();
+            Router::new()
+                .route("/{page}", get(home))
+                .route("/key/{id}", get(by_key))
+                .with_state(Tenant { name, loads })
+        };
+        let (a, b) = (app("a"), app("b"));
+        for _ in 0..2 {
+            assert_eq!(text(&a, "/1").await.1, "a 1 0");
+            assert_eq!(text(&b, "/1").await.1, "b 1 1");
+            assert_eq!(text(&a, "/key/1?x").await.1, "a 1 x");
+            assert_eq!(text(&b, "/key/1?y").await.1, "b 1 y");
+        }
+        assert_eq!(text(&a, "/key/1?z").await.1, "a 1 x");
+        let tenant = Tenant { name: "a", loads };
+        home::remove_cached(State(tenant), Path(1)).await.unwrap();
+        assert_eq!(text(&a, "/1").await.1, "a 1 2");
+        assert_eq!(text(&b, "/1").await.1, "b 1 1");
     })
     .await;
 }

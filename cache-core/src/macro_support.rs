@@ -25,12 +25,12 @@ pub use crate::spi::{
 pub use crate::verbs::Invalidating;
 
 pub use keys::{
-    ByCacheKey, BySerialize, KeyArgument, Peeled, StateArgument, Unkeyable, write_type,
+    ByCacheKey, BySerialize, KeyArgument, KeyField, Peeled, StateArgument, Unkeyable, write_type,
 };
-pub use loads::{Awaited, Loading, NoneLimit, Plan, load, no_time_limit, none_limit, timed_out};
+pub use loads::{Awaited, Loading, NoneLimit, Plan, no_time_limit, none_limit, timed_out};
 pub use returns::{
     Finishing, HasNone, OptionShape, PlainShape, ResultShape, Returned, SaysTimeout, Sendable,
-    Shape, Storable, UnstorableShape, restore,
+    Shape, Storable, UnsendableShape, UnstorableShape, restore,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
 pub use values::{OwnedArgument, Weighing, weigher, weighing};
@@ -42,8 +42,10 @@ pub struct Probe<'a, T: ?Sized>(pub &'a T);
 /// The traits of method resolution.
 pub mod dispatch {
     pub use super::keys::{KeyKind, KeyKindNone, KeyKindSerialize, PeelNothing, StateKindNone};
+    pub use super::loads::LoadUnsendable;
     pub use super::returns::{
-        ShapeOfFallible, ShapeOfPlain, ShapeOfUnstorable, ShapeOfUnstorableInside,
+        ShapeOfFallible, ShapeOfPlain, ShapeOfUnsendable, ShapeOfUnstorable,
+        ShapeOfUnstorableInside,
     };
     pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
     pub use super::values::{RefusalNone, WeighByLength, WeighBySize, WeighByWeight};

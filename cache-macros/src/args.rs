@@ -18,6 +18,8 @@ pub(crate) enum Role {
     KeyExpr(Expr),
     /// `#[cache(skip)]`.
     Skip,
+    /// Whatever the expression makes of it that is the whole key.
+    Unsaid,
     /// axum's `State`, left out; that it is axum's is checked by the compiler.
     State,
 }
@@ -146,6 +148,15 @@ pub(crate) fn first_type_argument(path: &syn::Path) -> Option<&Type> {
     })
 }
 
+/// What of an argument must be decided where the key is an expression that does not name it.
+fn must_be_decided(ty: &Type, bindings: &[Ident]) -> Option<String> {
+    let listed = |names: &[&str], name: &Ident| names.iter().any(|listed| name == listed);
+    let by_type =
+        type_name(ty).filter(|name| listed(EXTRACTORS, name) || listed(IDENTITY_TYPES, name));
+    let by_name = || bindings.iter().find(|name| listed(IDENTITY_NAMES, name));
+    by_type.or_else(by_name).map(ToString::to_string)
+}
+
 /// Whether an argument looks like axum's: by its type's name or by a pattern such as `Path(id)`.
 pub(crate) fn is_extractor(arg: &PatType) -> bool {
     type_name(&arg.ty).is_some_and(|name| {
@@ -185,10 +196,15 @@ pub(crate) fn parse(
             .iter()
             .any(|binding| names.contains(&binding.to_string()));
     }
-    if let Some(key) = whole_key
-        && !args.is_empty()
-        && !args.iter().any(|arg| arg.read_by_key)
-    {
+    if let Some(key) = whole_key {
+        whole(key, &args, errors);
+    }
+    args
+}
+
+/// Checks that an expression which is the whole key says enough, and of every argument that matters.
+fn whole(key: &Expr, args: &[Arg], errors: &mut Errors) {
+    if !args.is_empty() && !args.iter().any(|arg| arg.read_by_key) {
         let known: Vec<_> = args
             .iter()
             .flat_map(|a| &a.bindings)
@@ -201,8 +217,26 @@ pub(crate) fn parse(
                 "this key names no argument, so all calls would share one entry; arguments: {known}"
             ),
         );
+        return;
     }
-    args
+    for arg in args {
+        let (pat, ty) = (&arg.pat, &arg.ty);
+        match arg.role {
+            Role::Skip if arg.read_by_key => errors.on(
+                ty,
+                "`#[cache(skip)]` leaves out what `key = ..` in `cache(..)` reads: remove one of them",
+            ),
+            Role::Unsaid if !arg.read_by_key => {
+                if let Some(name) = must_be_decided(ty, &arg.bindings) {
+                    errors.on(
+                        quote::quote!(#pat: #ty),
+                        format!("`key = ..` in `cache(..)` does not read this `{name}`, so that requests which differ in it would share one cached value: read it there, or say `#[cache(skip)]` here"),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn one(
@@ -235,7 +269,7 @@ fn one(
     };
     let is_state = matches!(ty, Type::Path(path) if is_named(&path.path, "State"));
     let role = match decision {
-        Some(_) if whole_key => {
+        Some(Role::KeyExpr(_)) if whole_key => {
             errors.on(
                 ty,
                 "`key = ..` in `cache(..)` is the whole key already; decide either there or here",
@@ -244,7 +278,7 @@ fn one(
         }
         Some(decision) => decision,
         None if is_state => Role::State,
-        None if whole_key => Role::Skip,
+        None if whole_key => Role::Unsaid,
         None => {
             identity(arg, &bindings, errors)?;
             Role::Key

@@ -314,14 +314,21 @@ pub(crate) fn load(model: &Model) -> TokenStream {
         );
         quote! {
             #early
-            let #returned: #result = #value;
-            #after
-            let __refusal = {
-                #[allow(unused_imports)]
-                use #private::dispatch::*;
-                (&&#private::Probe(&#returned)).refusal()
+            // Nothing of the output is held across the last await.
+            let __later = {
+                let #returned: #result = #value;
+                #after
+                let __refusal = {
+                    #[allow(unused_imports)]
+                    use #private::dispatch::*;
+                    (&&#private::Probe(&#returned)).refusal()
+                };
+                match __plan.finish(#returned, __refusal) {
+                    #private::Finishing::Now(__finished) => return __finished,
+                    #private::Finishing::Later(__later) => __later,
+                }
             };
-            __plan.finish(#returned, __refusal).await
+            __later.await
         }
     };
     let run = run(&names
@@ -362,7 +369,9 @@ pub(crate) fn load(model: &Model) -> TokenStream {
     let span = Span::call_site().located_at(item.sig.ident.span());
     let boxed = quote_spanned!(span=> ::std::boxed::Box::pin);
     let load = quote_spanned! {output_span(model)=>
-        #private::load(__call, __options, __plan, move || {
+        #[allow(unused_imports)]
+        use #private::dispatch::LoadUnsendable as _;
+        __plan.load(__call, __options, move || {
             Self::__start #start_turbofish (__plan #(, #names)*)
         })
     };

@@ -84,7 +84,7 @@ pub(crate) fn key(model: &Model, companion: &Ident) -> TokenStream {
             let lets = bindings(model.args.iter().filter(|arg| arg.read_by_key));
             Some(encode(lets, expr.to_token_stream(), expr.span(), &private))
         }
-        Role::Skip | Role::State => None,
+        Role::Skip | Role::Unsaid | Role::State => None,
     });
     let parts: Vec<_> = generics.chain(whole).chain(parts).collect();
     if parts.is_empty() {

@@ -2,10 +2,11 @@
 //! `CacheTags`. Use them through the facade, which re-exports them.
 //!
 //! Each is parsed into a model, checked, and expanded: `item` reads a function without looking into
-//! its body, `args` and `options` are the model, `expand` and `companion` write the tokens. What an
+//! its body, `args` and `options` are the model, `around` looks for what stands in the way, `expand` and `companion` write the tokens. What an
 //! expansion refers to lives in the facade's hidden module `__private`.
 
 mod args;
+mod around;
 mod borrow;
 mod cache_tag;
 mod companion;

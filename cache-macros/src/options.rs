@@ -52,6 +52,17 @@ pub(crate) enum Companion {
     None,
 }
 
+impl Companion {
+    /// The name of the one beside the function `own`.
+    pub(crate) fn name<'a>(&'a self, own: &'a Ident) -> Option<&'a Ident> {
+        match self {
+            Self::SameName => Some(own),
+            Self::Named(name) => Some(name),
+            Self::None => None,
+        }
+    }
+}
+
 const OPTIONS: &[&str] = &[
     "tags",
     "ttl",

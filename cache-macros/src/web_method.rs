@@ -8,6 +8,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, FnArg};
 
 use crate::args::{self, Arg};
+use crate::around;
 use crate::diag::Errors;
 use crate::item::{self, Item, is_named};
 use crate::options::{CacheOptions, WebMethod};
@@ -89,6 +90,9 @@ fn expand_or_fail(
             unsafety,
             "a cached function is a plain `async fn`: not `unsafe`, `extern` or variadic",
         );
+    }
+    if let Some(companion) = options.companion.name(&item.sig.ident) {
+        around::check(&item, companion, errors);
     }
     let args = args::parse(&item.sig, options.key.as_ref(), options.foreground, errors);
     let output = returns::parse(&item.sig, &facade, errors);

@@ -5,13 +5,16 @@ mod responses;
 
 pub use axum::response::{IntoResponse, Response};
 
-pub use keys::{Extractor, ExtractorKey, IsState, TextKey, UriKey};
+pub use keys::{
+    CallerUndecided, Extractor, ExtractorKey, IsState, SaysWhoCalls, StateByName, StateUndecided,
+    TextKey, UriKey,
+};
 pub use responses::{
     FallibleResponseShape, HasStatus, MAX_BODY, MAX_WAIT, ResponseShape, StoredResponse, TagsInside,
 };
 
 /// The traits of method resolution, beside those of `cache_core::macro_support::dispatch`.
 pub mod dispatch {
-    pub use super::keys::{PeelExtractor, StateKind};
+    pub use super::keys::{KeyKindUndecided, PeelExtractor, StateKind};
     pub use super::responses::{RefusalByStatus, ShapeOfResponse, ValueTagsInside};
 }

@@ -53,6 +53,12 @@ impl ByCacheKey {
     pub fn write<T: CacheKey + ?Sized>(self, value: &T, key: &mut KeyWriter<'_>) {
         value.encode(key);
     }
+
+    /// Writes a field.
+    #[inline]
+    pub fn write_field<T: CacheKey + ?Sized>(self, field: &T, key: &mut KeyWriter<'_>) {
+        field.encode(key);
+    }
 }
 
 /// Writes by `Serialize`.
@@ -65,6 +71,12 @@ impl BySerialize {
     pub fn write<T: Serialize + ?Sized>(self, value: &T, key: &mut KeyWriter<'_>) {
         key.serialize(value);
     }
+
+    /// Writes a field.
+    #[inline]
+    pub fn write_field<T: Serialize + ?Sized>(self, field: &T, key: &mut KeyWriter<'_>) {
+        key.serialize(field);
+    }
 }
 
 /// Cannot be written.
@@ -74,19 +86,30 @@ pub struct Unkeyable;
 impl Unkeyable {
     /// Does not compile, and says why.
     pub fn write<T: KeyArgument + ?Sized>(self, _: &T, _: &mut KeyWriter<'_>) {}
+
+    /// Does not compile, and says why.
+    pub fn write_field<T: KeyField + ?Sized>(self, _: &T, _: &mut KeyWriter<'_>) {}
 }
 
 /// Implemented by nothing: the compiler says what it misses.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written into the cache key",
     label = "not a key",
-    note = "derive one of these for `{Self}`: `CacheKey` (revalidate's), or `Serialize`",
-    note = "or decide at the argument: `#[cache(key = expr)]` writes what the result depends on, `#[cache(skip)]` leaves the argument out, so that calls that differ in it share one cached value"
+    note = "decide at the argument: `#[cache(key = expr)]` writes what the result depends on, `#[cache(skip)]` leaves the argument out, so that calls that differ in it share one cached value",
+    note = "or, if the type is your own, derive `CacheKey` (revalidate's) for it, or `Serialize`"
 )]
 pub trait KeyArgument {}
 
 impl<T: KeyArgument + ?Sized> KeyArgument for &T {}
 impl<T: KeyArgument> KeyArgument for Option<T> {}
+
+/// Implemented by nothing: the compiler says what it misses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a part of a derived cache key",
+    label = "not a key",
+    note = "a derived key holds every field: derive `CacheKey` (revalidate's) or `Serialize` for the type of this one if it is your own, or else implement `CacheKey` for the struct by hand"
+)]
+pub trait KeyField {}
 
 /// Extractors of axum hand out what they hold; anything else is itself.
 pub trait PeelNothing {

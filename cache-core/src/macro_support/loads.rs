@@ -3,7 +3,7 @@
 //! A [`Plan`] is made of functions of the stored and of the returned type, not of a kind of return type:
 //! the future of whoever waits is proven `Send` with the lifetimes in its types erased, and of a type
 //! such as `<PlainShape<&str> as Shape>::Stored` nothing can be proven then. For the same reason
-//! [`load`] is no `async fn`: the future of its caller holds a box and nothing of what is in it.
+//! [`Plan::load`] is no `async fn`: the future of its caller holds a box and nothing of what is in it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::returns::{Finishing, HasNone, SaysTimeout, Shape, Storable};
+use super::returns::{Finishing, HasNone, SaysTimeout, Sendable, Shape, Storable};
 use crate::error::LoadTimeout;
 use crate::life::Life;
 use crate::reason::NotStorable;
@@ -111,19 +111,15 @@ impl<V, R> Plan<V, R> {
     }
 
     /// What becomes of the body's output; `refusal` where its content says that it is not stored.
-    pub async fn finish(self, output: R, refusal: Option<NotStorable>) -> Finished<V, R> {
+    pub fn finish(self, output: R, refusal: Option<NotStorable>) -> Finishing<V, R> {
         if let Some(why) = refusal {
-            return Finished::Refuse(output, why);
+            return Finishing::Now(Finished::Refuse(output, why));
         }
-        let finished = match (self.finish)(output) {
-            Finishing::Now(finished) => finished,
-            Finishing::Later(finishing) => finishing.await,
-        };
-        match (finished, self.none) {
-            (Finished::Store(value), Some(none)) if (none.is_none)(&value) => {
-                Finished::StoreFor(value, none.limit)
+        match ((self.finish)(output), self.none) {
+            (Finishing::Now(Finished::Store(value)), Some(none)) if (none.is_none)(&value) => {
+                Finishing::Now(Finished::StoreFor(value, none.limit))
             }
-            (finished, _) => finished,
+            (finishing, _) => finishing,
         }
     }
 
@@ -143,12 +139,24 @@ pub type Loading<V, R> = Pin<Box<dyn Future<Output = Finished<V, R>> + Send>>;
 /// A call that waits for a load, its type erased.
 pub type Awaited<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
-/// Completes a call with a load that is a task of its own.
-pub fn load<V: Storable, R: Send + 'static>(
-    call: Call<V>,
-    options: CallOptions<V>,
-    plan: Plan<V, R>,
-    start: impl FnOnce() -> Loading<V, R> + Send + 'static,
-) -> Awaited<R> {
-    Box::pin(async move { plan.output(call.load(options, start).await) })
+impl<V: Storable, R: Sendable> Plan<V, R> {
+    /// Completes a call with a load that is a task of its own.
+    pub fn load(
+        self,
+        call: Call<V>,
+        options: CallOptions<V>,
+        start: impl FnOnce() -> Loading<V, R> + Send + 'static,
+    ) -> Awaited<R> {
+        Box::pin(async move { self.output(call.load(options, start).await) })
+    }
 }
+
+/// What stands for it where the output cannot be handed on: there is an error about that already.
+pub trait LoadUnsendable<V, R>: Sized {
+    /// Is not called.
+    fn load<F>(&self, _: Call<V>, _: CallOptions<V>, _: F) -> Awaited<R> {
+        unreachable!("does not compile")
+    }
+}
+
+impl<V, R> LoadUnsendable<V, R> for Plan<V, R> {}

@@ -28,9 +28,9 @@ impl<R> fmt::Debug for Returned<R> {
 }
 
 /// A kind of return type.
-pub trait Shape: Copy + Send + Sync + 'static {
+pub trait Shape: Copy {
     /// The return type.
-    type Output: Send + 'static;
+    type Output;
     /// What is stored of it.
     type Stored: Clone + Send + Sync + 'static;
     /// The output of a hit.
@@ -105,6 +105,8 @@ shapes! {
     /// A return type of which `T` cannot be stored: a kind too, so that there is one error about it
     /// and not one wherever it is used.
     UnstorableShape<R, T>;
+    /// A `Result` whose error cannot be handed on; a kind for the same reason.
+    UnsendableShape<T, E>;
 }
 
 macro_rules! ways {
@@ -138,6 +140,10 @@ ways! {
     ShapeOfPlain {
         <T: Storable> &&Returned<T> => PlainShape<T>;
     }
+    /// `Result` of what can, where the error cannot be handed on.
+    ShapeOfUnsendable {
+        <T: Storable, E> &&Returned<Result<T, E>> => UnsendableShape<T, E>;
+    }
     /// `Result` and `Option` of what cannot.
     ShapeOfUnstorableInside {
         <T, E> &Returned<Result<T, E>> => UnstorableShape<Result<T, E>, T>;
@@ -150,7 +156,14 @@ ways! {
 }
 
 /// What a load can hand to its caller.
+#[diagnostic::on_unimplemented(
+    message = "a load cannot hand a `{Self}` to its caller",
+    label = "not `Send + 'static`",
+    note = "a load is a task of its own, so that its errors are `Send + 'static` too"
+)]
 pub trait Sendable: Send + 'static {}
+
+#[diagnostic::do_not_recommend]
 impl<T: Send + 'static> Sendable for T {}
 
 impl<R, T> UnstorableShape<R, T> {
@@ -162,7 +175,29 @@ impl<R, T> UnstorableShape<R, T> {
     }
 }
 
-impl<R: Send + 'static, T: 'static> Shape for UnstorableShape<R, T> {
+impl<T, E> UnsendableShape<T, E> {
+    /// Does not compile, and says why.
+    pub fn check(self)
+    where
+        E: Sendable,
+    {
+    }
+}
+
+impl<T, E> Shape for UnsendableShape<T, E> {
+    type Output = Result<T, E>;
+    type Stored = ();
+
+    fn restore((): ()) -> Result<T, E> {
+        unreachable!("never stored")
+    }
+
+    fn finish(output: Result<T, E>) -> Finishing<(), Result<T, E>> {
+        Finishing::Now(Finished::Refuse(output, NotStorable::Error))
+    }
+}
+
+impl<R, T> Shape for UnstorableShape<R, T> {
     type Output = R;
     type Stored = ();
 

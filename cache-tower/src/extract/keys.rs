@@ -1,14 +1,15 @@
 //! Which extractors may be a part of a key, and what of them is written.
 
-use axum::Form;
 use axum::extract::{
     Json, MatchedPath, NestedPath, OriginalUri, Path, Query, RawForm, RawPathParams, RawQuery,
-    State,
+    Request, State,
 };
+use axum::{Extension, Form};
 use bytes::Bytes;
 use cache_core::macro_support::Probe;
 use cache_core::{CacheKey, KeyWriter};
-use http::{Method, Uri};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
 
 mod sealed {
     pub trait Sealed {}
@@ -171,3 +172,67 @@ impl IsState {
     #[inline]
     pub fn check<T: ?Sized>(self, _: &T) {}
 }
+
+/// axum's types that are no part of a key by themselves, behind whatever name.
+pub trait KeyKindUndecided {
+    /// The kind.
+    type Kind;
+    /// Tells what it is.
+    fn key_kind(&self) -> Self::Kind;
+}
+
+macro_rules! undecided {
+    ($([$($param:ident)?] $of:ty => $kind:ident;)+) => { $(
+        impl<$($param)?> KeyKindUndecided for &Probe<'_, $of> {
+            type Kind = $kind;
+
+            fn key_kind(&self) -> $kind {
+                $kind
+            }
+        }
+    )+ };
+}
+undecided! {
+    [S] &State<S> => StateUndecided;
+    [T] &Extension<T> => CallerUndecided;
+    [T] &Option<Extension<T>> => CallerUndecided;
+    [] &HeaderMap => CallerUndecided;
+    [] &Request => CallerUndecided;
+    [] &Parts => CallerUndecided;
+}
+
+/// axum's `State` by another name.
+#[derive(Clone, Copy, Debug)]
+pub struct StateUndecided;
+
+impl StateUndecided {
+    /// Does not compile, and says why.
+    pub fn write<T: StateByName + ?Sized>(self, _: &T, _: &mut KeyWriter<'_>) {}
+}
+
+/// Implemented by nothing: the compiler says what it misses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is axum's `State` by another name, and only by its own is it left out of the key",
+    label = "`State` by another name",
+    note = "write it as `State(..): State<..>`, or say `#[cache(skip)]` at the argument; where one handler has several states, `#[cache(key = expr)]` writes what tells them apart"
+)]
+pub trait StateByName {}
+impl<T: StateByName + ?Sized> StateByName for &T {}
+
+/// What says who is calling, by another name.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerUndecided;
+
+impl CallerUndecided {
+    /// Does not compile, and says why.
+    pub fn write<T: SaysWhoCalls + ?Sized>(self, _: &T, _: &mut KeyWriter<'_>) {}
+}
+
+/// Implemented by nothing: the compiler says what it misses.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` says who is calling: decide what it is to the key",
+    label = "not decided",
+    note = "at the argument: `#[cache(key = expr)]` puts what the result depends on into the key; `#[cache(skip)]` leaves it out, and every caller is given the same cached value"
+)]
+pub trait SaysWhoCalls {}
+impl<T: SaysWhoCalls + ?Sized> SaysWhoCalls for &T {}

@@ -28,7 +28,19 @@ async fn two_decisions(#[cache(key = id, skip)] id: u32) -> u32 {
 }
 
 #[web_method(cache(ttl = 60, key = id))]
-async fn both_keys(#[cache(skip)] id: u32) -> u32 {
+async fn both_keys(#[cache(key = id)] id: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(ttl = 60, key = id))]
+async fn skips_what_is_read(#[cache(skip)] id: u32) -> u32 {
+    id
+}
+
+struct Query<T>(T);
+
+#[web_method(cache(ttl = 60, key = id))]
+async fn says_nothing_of_some(id: u32, Query(page): Query<u32>, _: Query<u8>, headers: u8, session: &Session) -> u32 {
     id
 }
 
