@@ -1,4 +1,4 @@
-//! Interleavings that once went wrong, each driven by hand: one test for each bug.
+//! Interleavings that once went wrong, or that no other test would have noticed: each driven by hand.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -146,5 +146,35 @@ async fn a_lone_inner_load_limits_the_life_of_what_is_made_from_it() {
     assert_eq!(
         cache.explain("inner").reason,
         Reason::NotStorable(NotStorable::Error)
+    );
+}
+
+/// A load that waits for a permit has read nothing yet: it begins when it gets one.
+#[tokio::test]
+async fn a_queued_load_begins_when_it_gets_its_permit() {
+    let clock = Clock::manual();
+    let builder = Cache::builder().clock(clock.clone());
+    let cache = builder.max_concurrent_loads(1).build();
+    let gate = Arc::new(Notify::new());
+    let read = |key: &'static str| {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { cache.fetch(key, "1h", [key], move || gated(gate, 1)).await })
+    };
+    let first = read("first");
+    settle().await;
+    let queued = read("queued");
+    settle().await;
+    cache.invalidate_cache("queued").await.unwrap();
+    clock.advance(Duration::from_secs(10));
+    gate.notify_one();
+    first.await.unwrap().unwrap();
+    settle().await;
+    gate.notify_one();
+    queued.await.unwrap().unwrap();
+    let stored = cache.explain("queued");
+    assert_eq!(stored.reason, Reason::Hit, "{stored}");
+    assert_eq!(
+        (stored.age, stored.fresh_for),
+        (Duration::ZERO, Duration::from_secs(3600))
     );
 }
