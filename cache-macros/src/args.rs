@@ -3,12 +3,13 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident};
 use syn::spanned::Spanned;
-use syn::visit_mut::{VisitMut, visit_pat_mut};
+use syn::visit_mut::VisitMut;
 use syn::{Expr, FnArg, Pat, PatType, Signature, Type, TypeParamBound};
 
 use crate::borrow;
 use crate::diag::Errors;
 use crate::item::is_named;
+use crate::patterns::{Bindings, Owning, PlainBindings};
 
 /// What an argument gives to the key.
 pub(crate) enum Role {
@@ -448,63 +449,5 @@ fn mentioned(tokens: TokenStream, names: &mut Vec<String>) {
             }
             TokenTree::Punct(_) => {}
         }
-    }
-}
-
-/// Collects what a pattern binds.
-struct Bindings(Vec<Ident>);
-
-impl VisitMut for Bindings {
-    fn visit_pat_mut(&mut self, pat: &mut Pat) {
-        if let Pat::Ident(ident) = pat {
-            self.0.push(ident.ident.clone());
-        }
-        visit_pat_mut(self, pat);
-    }
-}
-
-/// Names bound anywhere in the arguments of a function, for the tags of one that is not cached.
-pub(crate) fn bindings_of(sig: &Signature) -> Vec<Ident> {
-    let mut bindings = Bindings(Vec::new());
-    for input in &sig.inputs {
-        if let FnArg::Typed(arg) = input {
-            bindings.visit_pat_mut(&mut arg.pat.clone());
-        }
-    }
-    bindings.0
-}
-
-/// Removes `mut` and `ref`, which a pattern matched through a reference may not have.
-struct PlainBindings;
-
-impl VisitMut for PlainBindings {
-    fn visit_pat_mut(&mut self, pat: &mut Pat) {
-        if let Pat::Ident(ident) = pat {
-            ident.by_ref = None;
-            ident.mutability = None;
-        }
-        visit_pat_mut(self, pat);
-    }
-}
-
-/// Finds `name @ pattern`.
-struct Owning(Option<Span>);
-
-impl Owning {
-    fn find(pat: &Pat) -> Option<Span> {
-        let mut found = Self(None);
-        found.visit_pat_mut(&mut pat.clone());
-        found.0
-    }
-}
-
-impl VisitMut for Owning {
-    fn visit_pat_mut(&mut self, pat: &mut Pat) {
-        if let Pat::Ident(ident) = pat
-            && ident.subpat.is_some()
-        {
-            self.0 = Some(ident.span());
-        }
-        visit_pat_mut(self, pat);
     }
 }

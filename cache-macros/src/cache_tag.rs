@@ -10,7 +10,7 @@ use crate::diag::Errors;
 use crate::item::{self, Item, is_named};
 use crate::tags::Tags;
 use crate::template::Scope;
-use crate::{args, returns};
+use crate::{patterns, returns};
 
 pub(crate) fn expand(attr: TokenStream, tokens: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
@@ -59,7 +59,7 @@ fn expand_or_fail(
         );
         return None;
     }
-    let names = args::bindings_of(&item.sig);
+    let names = patterns::bindings_of(&item.sig);
     let roots: &[&str] = if item.sig.receiver().is_some() {
         &["result", "self"]
     } else {

@@ -18,6 +18,7 @@ mod facade;
 mod item;
 mod keys;
 mod options;
+mod patterns;
 mod returns;
 mod tags;
 mod template;
