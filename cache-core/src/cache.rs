@@ -386,7 +386,7 @@ impl Cache {
     /// Drops everything: of a scope, what is stored under it and what was made from that; of the
     /// cache itself, all there is.
     pub fn clear(&self) -> Invalidating {
-        Invalidating::apply(&self.engine, Kind::Hard, Ok(vec![self.own_tag()]))
+        Invalidating::apply(&self.engine, Kind::Hard, (vec![self.own_tag()], None))
     }
 
     /// Drops this process's copies of everything, or of a scope. Touches no other level, and no log.
@@ -422,7 +422,11 @@ impl Cache {
     /// Marks stale every response stored for a path or route, as [`revalidate_tag`](Self::revalidate_tag)
     /// does for tags (Next.js's `revalidatePath`).
     pub fn revalidate_path(&self, path: impl Into<PathTarget>) -> Invalidating {
-        Invalidating::apply(&self.engine, Kind::Soft, path.into().tags())
+        let tags = match path.into().tags() {
+            Ok(tags) => (tags, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Invalidating::apply(&self.engine, Kind::Soft, tags)
     }
 
     /// What is known of `key` at this moment; it counts as no read.
@@ -439,14 +443,14 @@ impl Cache {
 }
 
 /// The tags of an invalidation; they may be more than an entry can carry.
-fn user_tags<M>(tags: impl IntoTags<M>) -> Result<Vec<TagName>, InvalidateError> {
+fn user_tags<M>(tags: impl IntoTags<M>) -> (Vec<TagName>, Option<InvalidateError>) {
     let mut names = Vec::new();
     let mut wrong = None;
     tags.each_tag(&mut |tag| match TagName::user_or_error(tag) {
         Ok(name) => names.push(name),
         Err(error) => wrong = Some(error),
     });
-    wrong.map_or(Ok(names), Err)
+    (names, wrong)
 }
 
 /// Whether a value was stored, and if not, why.

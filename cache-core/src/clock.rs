@@ -100,7 +100,8 @@ impl Clock {
             panic!("only a clock made by `Clock::manual()` can be advanced");
         };
         let mut sleepers = manual.sleepers();
-        let now = manual.now.fetch_add(nanos(by), Ordering::SeqCst) + nanos(by);
+        let now = manual.now.load(Ordering::SeqCst).saturating_add(nanos(by));
+        manual.now.store(now, Ordering::SeqCst);
         let due: Vec<_> = sleepers.extract_if(.., |(at, _)| *at <= now).collect();
         drop(sleepers);
         for (_, waker) in due {

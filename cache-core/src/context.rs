@@ -48,6 +48,8 @@ pub(crate) struct LoadScope {
     pub(crate) name: Arc<str>,
     /// Loads inside this one run under its permit, or they would wait for each other's.
     pub(crate) permit: Option<Permit>,
+    /// It makes a response, not a value: it may invalidate, and tells what its cached calls came to.
+    pub(crate) response: bool,
 }
 
 crate::sync::thread_local! {

@@ -194,7 +194,8 @@ impl Engine {
             (None, LifeChoice::Default) => (self.settings.default_life, false),
         };
         if let Some(at_most) = at_most {
-            life = life.with_ttl(life.ttl().min(at_most));
+            // No window either: it would be served for longer.
+            life = Life::from_duration(life.ttl().min(at_most));
         }
         let mut fresh_until = began.saturating_add(self.jittered(&life));
         if !explicit {
@@ -246,7 +247,9 @@ impl Engine {
 }
 
 fn tag_weight(tags: &[Arc<TagRecord>]) -> usize {
-    let own = |tag: &&Arc<TagRecord>| Arc::strong_count(tag) <= 3;
+    // The ledger and the load that is ending hold it up to six times over; a tag of few entries may
+    // be counted more than once, never less.
+    let own = |tag: &&Arc<TagRecord>| Arc::strong_count(tag) <= 6;
     let alone: usize = tags
         .iter()
         .filter(own)

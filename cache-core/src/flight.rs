@@ -238,8 +238,14 @@ impl Engine {
         }
     }
 
+    /// What is stored, held until its key's lock is free again: a value's `Drop` may call the cache.
+    fn outlive(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>> {
+        self.store.get(key)
+    }
+
     /// Detaches what runs for `key` and drops what is stored; returns whether anything was.
     pub(crate) fn detach_and_remove(&self, key: &KeyRef<'_>) -> bool {
+        let _old = self.outlive(key);
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, key);
         let removed = self.store.remove(key);
@@ -252,6 +258,7 @@ impl Engine {
     /// Detaches what runs for `key` and stores `entry` in the place of what is there, unless it is
     /// overtaken.
     pub(crate) fn detach_and_insert(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
+        let _old = self.outlive(&key.as_ref());
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, &key.as_ref());
         let fate = self.admit(&entry);
@@ -264,6 +271,7 @@ impl Engine {
 
     /// Stores `entry` unless it is overtaken, whatever runs for `key`.
     pub(crate) fn insert_beside(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
+        let _old = self.outlive(&key.as_ref());
         let _shard = self.flights.shard(key.hash());
         self.admit(&entry)?;
         self.store.insert(key.clone(), entry);
@@ -392,6 +400,7 @@ impl Lead {
         let entry: Arc<Entry> = Arc::new(entry);
         let hash = self.key.hash();
         let engine = &self.engine;
+        let _old = engine.outlive(&self.key.as_ref());
         let fate = {
             let mut shard = engine.flights.shard(hash);
             let attached = self.leave(&mut shard);

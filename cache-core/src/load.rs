@@ -164,9 +164,12 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         };
         let _failure = self.fails_on_panic();
         let engine = cache.engine();
+        let deadline = options
+            .timeout
+            .map(|timeout| engine.clock.now().plus(timeout));
         let names = match options.tags {
             Ok(ref names) => names,
-            Err(why) => return self.run_alone(options, start(), Some(why)).await,
+            Err(why) => return self.run_alone(options, start(), Some(why), deadline).await,
         };
         let tags = engine.tags(&self.space, names);
         if self.served
@@ -181,9 +184,6 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             );
             return Fetched::Value(value);
         }
-        let deadline = options
-            .timeout
-            .map(|timeout| engine.clock.now().plus(timeout));
         match self.seek(engine, &key, &tags, deadline).await {
             Sought::Value(value) => Fetched::Value(value),
             Sought::Lead(lead) => {
@@ -197,7 +197,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 }
             }
             Sought::TimedOut => self.timed_out(engine, options.timeout),
-            Sought::Alone => self.run_alone(options, start(), None).await,
+            Sought::Alone => self.run_alone(options, start(), None, deadline).await,
         }
     }
 
@@ -225,14 +225,14 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             }
             self.reason = self.why_stale(engine);
         }
-        let names = match options.tags {
-            Ok(ref names) => names,
-            Err(why) => return self.run_alone(options, start(), Some(why)).await,
-        };
-        let tags = engine.tags(&self.space, names);
         let deadline = options
             .timeout
             .map(|timeout| engine.clock.now().plus(timeout));
+        let names = match options.tags {
+            Ok(ref names) => names,
+            Err(why) => return self.run_alone(options, start(), Some(why), deadline).await,
+        };
+        let tags = engine.tags(&self.space, names);
         match self.seek(engine, &key, &tags, deadline).await {
             Sought::Value(value) => Fetched::Value(value),
             Sought::Lead(lead) => {
@@ -245,7 +245,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 }
             }
             Sought::TimedOut => self.timed_out(engine, options.timeout),
-            Sought::Alone => self.run_alone(options, start(), None).await,
+            Sought::Alone => self.run_alone(options, start(), None, deadline).await,
         }
     }
 
@@ -379,7 +379,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         plan.permit = None;
         let failure = RefreshFailed(Some((held, engine.clock.clone())));
         drop(spawn(async move {
-            if let Outcome::Landed(_) = fly(lead, plan, start).await {
+            if let Outcome::Landed(_, true) = fly(lead, plan, start).await {
                 failure.disarm();
             }
         }));

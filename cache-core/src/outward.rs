@@ -127,7 +127,10 @@ pub(crate) fn note(
     joined: bool,
     began: Option<Instant>,
 ) {
-    if let (Some(record), None, false) = (&context.record, &context.load, *space == Space::Http) {
+    if let Some(record) = &context.record
+        && context.load.as_ref().is_none_or(|load| load.response)
+        && *space != Space::Http
+    {
         record.read(space, reason);
     }
     if let Some(observer) = &context.observer {

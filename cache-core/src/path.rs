@@ -5,6 +5,9 @@ use crate::error::InvalidateError;
 use crate::reason::NotStorable;
 use crate::tag::{MAX_PATH_LEVELS, TagName};
 
+/// The most bytes in a path: each of its levels is a tag.
+const MAX_PATH_BYTES: usize = 2048;
+
 // Kinds of implicit tags.
 const PAGE: char = 'p';
 const LAYOUT: char = 'l';
@@ -87,10 +90,11 @@ pub(crate) fn is_path(raw: &str) -> bool {
 ///
 /// # Errors
 ///
-/// [`NotStorable::PathLevels`] where either has more than 32 levels.
+/// [`NotStorable::PathLevels`] where either has more than 32 levels, or the path more than 2 KiB.
 pub fn path_tags(path: &str, route: Option<&str>) -> Result<Vec<TagName>, NotStorable> {
     let path = trimmed(path);
-    if levels(path).nth(MAX_PATH_LEVELS).is_some()
+    if path.len() > MAX_PATH_BYTES
+        || levels(path).nth(MAX_PATH_LEVELS).is_some()
         || route.is_some_and(|route| levels(route).nth(MAX_PATH_LEVELS).is_some())
     {
         return Err(NotStorable::PathLevels);

@@ -2,7 +2,7 @@
 //! carries no path's tag; but when a request asks for it whose path was invalidated since, it is as
 //! stale as that request's response (Next.js's soft tags).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use crate::context::Context;
@@ -15,8 +15,8 @@ use crate::reason::Reason;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::tag::TagName;
 
-/// The most path tags that are remembered; past it they are forgotten, and whatever was loaded
-/// before counts as overtaken on every path.
+/// The most path tags that are remembered; past it the oldest is forgotten, and whatever was loaded
+/// before its invalidation counts as overtaken on every path.
 const MAX_PATHS: usize = 4096;
 
 /// The path of the request that a call is made for.
@@ -54,7 +54,18 @@ pub(crate) struct PathMarks {
 #[derive(Debug, Default)]
 struct Kept {
     records: HashMap<TagName, Arc<TagRecord>>,
+    /// Oldest first.
+    order: VecDeque<TagName>,
     floor: u64,
+}
+
+impl Kept {
+    fn forget_oldest(&mut self) {
+        let oldest = self.order.pop_front();
+        if let Some(record) = oldest.and_then(|path| self.records.remove(&path)) {
+            self.floor = self.floor.max(record.last());
+        }
+    }
 }
 
 impl PathMarks {
@@ -76,18 +87,17 @@ impl PathMarks {
             return ledger.invalidate(kind, names, now);
         }
         let mut kept = lock(&self.kept);
-        let full = kept.records.len() + paths.len() > MAX_PATHS;
-        if full {
-            kept.records.clear();
-        }
         let records = ledger.records(&paths);
-        kept.records.extend(paths.into_iter().zip(records));
-        ledger.invalidate(kind, names, now);
-        let number = ledger.sequence();
-        if full {
-            kept.floor = number;
+        for (path, record) in paths.into_iter().zip(records) {
+            if kept.records.insert(path.clone(), record).is_none() {
+                kept.order.push_back(path);
+            }
         }
-        self.last.store(number, Ordering::Release);
+        ledger.invalidate(kind, names, now);
+        while kept.order.len() > MAX_PATHS {
+            kept.forget_oldest();
+        }
+        self.last.store(ledger.sequence(), Ordering::Release);
     }
 
     /// The number that something made for a request of this path must not be below.
@@ -103,7 +113,8 @@ impl PathMarks {
     fn marked(&self, path: &RequestPath, loaded_at: u64) -> Marked {
         let kept = lock(&self.kept);
         if loaded_at < kept.floor {
-            return Marked::Hard;
+            // Softly, and nobody knows how long ago.
+            return Marked::Soft(0);
         }
         let names = path.tags().iter();
         let records: Vec<_> = names

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::cache::Cache;
 use crate::clock::Timestamp;
-use crate::context::{self, Context, Restore, Scoped};
+use crate::context::{self, Context, LoadScope, Restore, Scoped};
 use crate::engine::{Engine, LifeChoice};
 use crate::entry::{Entry, Verdict};
 use crate::flight::{Boarding, Lead, Passenger, Stage};
@@ -25,6 +25,7 @@ use crate::stats::Counters;
 use crate::store::Store;
 use crate::sync::Ordering;
 use crate::tag::TagName;
+use crate::waits::Wait;
 
 /// The part of the store's room that responses may take while they are recorded.
 const RECORDING_PART: u64 = 4;
@@ -249,6 +250,14 @@ impl Joining {
     /// Waits, for the cache's wait limit at most. Cancel-safe.
     pub async fn wait<V: Send + Sync + 'static>(mut self, cache: &Cache) -> Joined<V> {
         let engine = cache.engine();
+        let around = context::current();
+        let _waits = match around.as_ref().and_then(|context| context.load.as_ref()) {
+            None => None,
+            Some(load) => match engine.waits.wait(load.flight, self.passenger.flight.id) {
+                Some(wait) => Some(wait),
+                None => return Joined::Alone,
+            },
+        };
         let limit = Some(engine.settings.wait_limit);
         let clock = &engine.clock;
         if !self.may_take {
@@ -278,13 +287,30 @@ impl Joining {
 pub struct Recording {
     lead: Lead,
     scope: Scope,
+    /// What is around it waits for it.
+    _waits: Option<Wait>,
 }
 
 impl Recording {
     fn new(cache: &Cache, lead: Lead, known: &[TagName], refresh: bool) -> Self {
         Counters::count(&cache.engine().counters.loads);
-        let scope = Scope::recorded(cache, known, refresh);
-        Self { lead, scope }
+        let around = context::current().filter(|_| !refresh);
+        let load = around.as_ref().and_then(|context| context.load.as_ref());
+        let waits = load.and_then(|load| cache.engine().waits.wait(load.flight, lead.flight.id));
+        let mut scope = Scope::recorded(cache, known, refresh);
+        let mut context = (*scope.context).clone();
+        context.load = Some(LoadScope {
+            flight: lead.flight.id,
+            name: Space::Http.name().into(),
+            permit: load.and_then(|load| load.permit.clone()),
+            response: true,
+        });
+        scope.context = Arc::new(context);
+        Self {
+            lead,
+            scope,
+            _waits: waits,
+        }
     }
 
     /// Says which request it is for; see [`Scope::on`].
@@ -465,7 +491,10 @@ impl Scope {
             context.cache = Some(cache.clone());
             context.record = Some(Arc::clone(&record));
             context.fresh_only = refresh;
-            context.load = None;
+            context.load = context.load.take().map(|load| LoadScope {
+                response: true,
+                ..load
+            });
         });
         Self { context, record }
     }

@@ -51,17 +51,20 @@ impl Invalidating {
     pub(crate) fn apply(
         engine: &Arc<Engine>,
         kind: Kind,
-        names: Result<Vec<TagName>, InvalidateError>,
+        (names, wrong): (Vec<TagName>, Option<InvalidateError>),
     ) -> Self {
-        let outcome = allowed().and(names).map(|names| {
+        let outcome = allowed().and_then(|()| {
+            // What is right is applied although something else is wrong: the data has changed.
             engine.invalidate(kind, &names);
-            Applied {
+            wrong.map_or(Ok(()), Err)
+        });
+        Self {
+            outcome: outcome.map(|()| Applied {
                 engine: Arc::clone(engine),
                 kind,
                 names,
-            }
-        });
-        Self { outcome }
+            }),
+        }
     }
 
     /// Runs `remove`, unless this is misuse.
@@ -84,7 +87,8 @@ impl Invalidating {
     }
 
     /// Repeats the invalidation once `delay` has passed, for data that is read from replicas which
-    /// lag behind. It needs a runtime, lives in memory, and is lost with the process. A removal of a
+    /// lag behind. It lives in memory, and is lost with the process. Outside of a tokio runtime a
+    /// thread waits for it, by the machine's clock. A removal of a
     /// key is not repeated: use a tag.
     pub fn again_after(self, delay: impl Into<Span>) -> Self {
         let delay: Duration = delay.into().into();
@@ -96,10 +100,17 @@ impl Invalidating {
                 kind,
                 names,
             } = applied.clone();
-            drop(crate::sync::spawn(async move {
-                engine.clock.sleep(delay).await;
-                engine.invalidate(kind, &names);
-            }));
+            if tokio::runtime::Handle::try_current().is_ok() {
+                drop(crate::sync::spawn(async move {
+                    engine.clock.sleep(delay).await;
+                    engine.invalidate(kind, &names);
+                }));
+            } else {
+                std::thread::spawn(move || {
+                    std::thread::sleep(delay);
+                    engine.invalidate(kind, &names);
+                });
+            }
         }
         self
     }
@@ -111,7 +122,7 @@ fn allowed() -> Result<(), InvalidateError> {
     let Some(context) = context::current() else {
         return Ok(());
     };
-    if let Some(load) = &context.load {
+    if let Some(load) = context.load.as_ref().filter(|load| !load.response) {
         return Err(InvalidateError::InsideCachedFunction {
             function: load.name.to_string(),
         });

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Call, CallOptions, Fetched, Finished, within};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::context::{self, LoadScope, Scoped};
 use crate::engine::LifeChoice;
 use crate::error::LoadTimeout;
@@ -20,6 +20,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         options: CallOptions<V>,
         body: F,
         flaw: Option<NotStorable>,
+        deadline: Option<Timestamp>,
     ) -> Fetched<V, R>
     where
         F: Future<Output = Finished<V, R>>,
@@ -48,18 +49,26 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         context.record = Some(Arc::clone(&record));
         context.fresh_only = true;
         let name: Arc<str> = self.space.name().into();
-        context.load = Some(match context.load.take() {
-            // It runs as a part of the load around it.
-            Some(load) => LoadScope { name, ..load },
-            None => LoadScope {
-                flight: engine.flights.id(),
-                name,
-                permit: engine.permit(None).await.0,
-            },
+        let left = || deadline.map(|deadline| deadline.since(engine.clock.now()));
+        // It runs as a part of the load around it.
+        let around = context.load.take();
+        let mut permit = around.as_ref().and_then(|load| load.permit.clone());
+        if permit.is_none() {
+            match within(&engine.clock, left(), engine.permit(None)).await {
+                Some((own, _)) => permit = own,
+                None => return self.timed_out(engine, options.timeout),
+            }
+        }
+        let flight = around.map_or_else(|| engine.flights.id(), |load| load.flight);
+        context.load = Some(LoadScope {
+            flight,
+            name,
+            permit,
+            response: false,
         });
         let began = engine.clock.now().0;
         let body = Scoped::new(Some(Arc::new(context)), Box::pin(body));
-        let limited = within(&engine.clock, options.timeout, body).await;
+        let limited = within(&engine.clock, left(), body).await;
         let mut recorded = record.close();
         let Some(finished) = limited else {
             return self.timed_out(engine, options.timeout);

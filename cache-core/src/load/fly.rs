@@ -11,13 +11,14 @@ use crate::flight::Lead;
 use crate::marks::TagRecord;
 use crate::path_marks::RequestPath;
 use crate::permit::Permit;
-use crate::reason::NotStorable;
+use crate::reason::{NotStorable, Reason};
 use crate::record::{Record, Recorded};
 use crate::stats::Counters;
 
 /// What a flight came to, for the one who led it.
 pub(super) enum Outcome<R> {
-    Landed(Arc<Entry>),
+    /// Whether another try may do better, or need not: `false` where what was loaded cannot be stored.
+    Landed(Arc<Entry>, bool),
     Refused(R, NotStorable, Recorded),
 }
 
@@ -66,6 +67,7 @@ where
             flight: lead.flight.id,
             name: lead.key.space().name().into(),
             permit,
+            response: false,
         }),
         fresh_only: true,
         bypass: false,
@@ -92,5 +94,6 @@ where
     if fate.is_ok() {
         engine.stored();
     }
-    Outcome::Landed(entry)
+    let hopeful = !matches!(fate, Err(Reason::NotStorable(_)));
+    Outcome::Landed(entry, hopeful)
 }

@@ -78,7 +78,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
 
     pub(super) fn conclude<R>(&self, engine: &Arc<Engine>, outcome: Outcome<R>) -> Fetched<V, R> {
         match outcome {
-            Outcome::Landed(entry) => match entry.value::<V>().cloned() {
+            Outcome::Landed(entry, _) => match entry.value::<V>().cloned() {
                 Some(value) => {
                     self.done(engine, Some(&entry), self.reason, false);
                     Fetched::Value(value)

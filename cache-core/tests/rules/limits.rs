@@ -121,18 +121,20 @@ async fn rule_4_tags_have_1_to_256_characters_not_bytes() {
 }
 
 #[tokio::test]
-async fn rule_4_invalidating_a_tag_that_is_none_is_an_error_and_does_nothing() {
+async fn rule_4_invalidating_a_tag_that_is_none_is_an_error_and_drops_what_the_others_name() {
     let (cache, _) = cache();
-    cache.put("row", 1_u64, "1h", ["t"]);
     for wrong in [String::new(), "a".repeat(257)] {
+        cache.put("row", 1_u64, "1h", ["t"]);
+        cache.put("other", 2_u64, "1h", ["u"]);
         let error = cache.invalidate_cache(["t", &wrong]).await.unwrap_err();
         assert!(
             matches!(&error, InvalidateError::InvalidTag { length, .. } if *length == wrong.len()),
             "{error}"
         );
         assert!(cache.revalidate_tag(wrong).await.is_err());
+        assert_eq!(cache.get::<u64>("row").await, None);
+        assert_eq!(cache.get::<u64>("other").await, Some(2));
     }
-    assert_eq!(cache.get::<u64>("row").await, Some(1));
 }
 
 #[tokio::test]
