@@ -119,6 +119,51 @@ async fn errors_and_what_is_not_stored_get_no_validator() {
 }
 
 #[tokio::test]
+async fn preconditions_pass_by_and_keep_nothing_from_the_cache() {
+    let (cache, _) = cache();
+    let app = app(CacheLayer::new().cache(cache).ttl("10m"), |headers| {
+        let fails = headers.contains_key("if-match") || headers.contains_key("if-unmodified-since");
+        match fails {
+            true => (StatusCode::PRECONDITION_FAILED, ""),
+            false => (StatusCode::OK, "a page"),
+        }
+    });
+    for header in [
+        ("if-match", "\"x\""),
+        ("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ] {
+        let reply = send(&app, with("/", &[header])).await;
+        assert_eq!(reply.status, StatusCode::PRECONDITION_FAILED);
+        assert_eq!(reply.cache(), "revalidate; fwd=bypass; detail=precondition");
+    }
+    get(&app, "/").await.assert_miss("never-stored");
+    get(&app, "/").await.assert_hit();
+    let reply = send(&app, with("/", &[("if-match", "\"x\"")])).await;
+    assert_eq!(reply.status, StatusCode::PRECONDITION_FAILED);
+    get(&app, "/").await.assert_hit();
+}
+
+#[tokio::test]
+async fn an_error_that_one_clients_headers_cause_keeps_nothing_from_the_cache() {
+    for status in [400, 401, 403, 405, 406, 412, 415, 416, 417, 429, 431] {
+        let (cache, _) = cache();
+        let status = StatusCode::from_u16(status).unwrap();
+        let app = app(
+            CacheLayer::new().cache(cache).ttl("10m"),
+            move |headers| match headers.contains_key("x-bad") {
+                true => (status, "bad"),
+                false => (StatusCode::OK, "a page"),
+            },
+        );
+        let bad = send(&app, with("/", &[("x-bad", "1")])).await;
+        assert_eq!(bad.status, status);
+        bad.assert_miss("status");
+        assert!(get(&app, "/").await.cache().contains("; stored"));
+        get(&app, "/").await.assert_hit();
+    }
+}
+
+#[tokio::test]
 async fn ages_go_on_from_what_upstream_said() {
     let (cache, clock) = cache();
     let app = app(CacheLayer::new().cache(cache), |_| {

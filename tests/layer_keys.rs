@@ -4,8 +4,9 @@
 mod layer_support;
 
 use axum::Router;
+use axum::body::Body;
 use axum::routing::get as route;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use layer_support::*;
 
 fn counting(layer: CacheLayer) -> (Router, Count) {
@@ -188,6 +189,32 @@ async fn ranges_bodies_and_several_hosts_pass_by() {
         send(&app, with("/p", &headers)).await.assert_miss(detail);
     }
     assert_eq!(count.get(), 5);
+}
+
+#[tokio::test]
+async fn a_body_that_no_header_announces_passes_by() {
+    let (cache, _) = cache();
+    let (app, count) = counting(CacheLayer::new().cache(cache).ttl("10m"));
+    get(&app, "/p").await;
+    let fat = Request::get("/p").body(Body::from("poison")).unwrap();
+    send(&app, fat).await.assert_miss("request-body");
+    let (_feed, open) = fed();
+    let fat = Request::get("/q").body(open).unwrap();
+    send(&app, fat).await.assert_miss("request-body");
+    get(&app, "/q").await.assert_miss("never-stored");
+    assert_eq!(count.get(), 4);
+}
+
+#[tokio::test]
+async fn a_host_other_than_that_of_the_uri_passes_by() {
+    let (cache, _) = cache();
+    let (app, count) = counting(CacheLayer::new().cache(cache).ttl("10m"));
+    let both = |host| with("http://victim/p", &[("host", host)]);
+    send(&app, both("evil")).await.assert_miss("host");
+    send(&app, both("VICTIM")).await.assert_miss("never-stored");
+    send(&app, both("victim")).await.assert_hit();
+    send(&app, both("evil")).await.assert_miss("host");
+    assert_eq!(count.get(), 3);
 }
 
 #[tokio::test]

@@ -155,15 +155,17 @@ async fn responses_of_one_url_may_vary_by_different_headers() {
 }
 
 #[tokio::test]
-async fn too_long_selecting_headers_are_served_and_not_stored() {
+async fn too_long_selecting_headers_are_not_stored_and_keep_nothing_from_the_cache() {
     let (cache, _) = cache();
     let (app, _) = app(&cache, "accept-language");
     let long = "x".repeat(20_000);
     for _ in 0..2 {
         send(&app, with("/", &[("accept-language", &long)]))
             .await
-            .assert_miss("vary-limit");
+            .assert_miss("vary-bytes");
     }
+    assert!(get(&app, "/").await.cache().contains("; stored"));
+    get(&app, "/").await.assert_hit();
 }
 
 const PAGE: &str = "a page that is long enough to be worth compressing; ";

@@ -111,6 +111,18 @@ pub(crate) fn client_uri<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r Ur
     uri
 }
 
+/// Whether the URI names another host than the header: which one the handler believes cannot be known.
+#[inline]
+pub(crate) fn is_ambiguous(uri: &Uri, host: Option<&HeaderValue>) -> bool {
+    match (uri.authority(), host) {
+        (Some(authority), Some(host)) => !authority
+            .as_str()
+            .as_bytes()
+            .eq_ignore_ascii_case(host.as_bytes()),
+        _ => false,
+    }
+}
+
 /// Which requests may meet: none of two layers' names, of two depths of nesting, with and without
 /// `Authorization`.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use crate::layer::Config;
 use crate::miss::Miss;
 use crate::policy::CachePolicy;
 use crate::recording::Recording;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, answers_the_client};
 use crate::respond::{StoredInside, tell_client};
 use crate::service::{Depth, response_of};
 use crate::stored::{Kept, Variant, clean};
@@ -168,7 +168,11 @@ where
         let (judged, variant) = match verdict {
             Ok(verdict) => verdict,
             Err(refusal) => {
-                refuse(lead, refusal, &paths);
+                if answers_the_client(parts.status) {
+                    lead.refuse(NotStorable::Response);
+                } else {
+                    refuse(lead, refusal, &paths);
+                }
                 let body = CacheBody::inner(body, Some(scope.clone()).filter(|_| !within));
                 return tell(
                     caller,

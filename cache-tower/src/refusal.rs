@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cache_core::{NotStorable, Reason};
+use http::StatusCode;
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $variant:ident = $token:literal),+ $(,)?) => {
@@ -41,9 +42,11 @@ refusals! {
     Head = "head",
     /// It asks for a range.
     Range = "range",
+    /// It has an `If-Match` or `If-Unmodified-Since`, which is for the handler to judge.
+    Precondition = "precondition",
     /// It has a body, which is no part of the key.
     RequestBody = "request-body",
-    /// It names several hosts.
+    /// It names several hosts: in more than one `Host`, or in its URI another than in `Host`.
     Host = "host",
     /// It has a `Cookie`, and the layer's own ttl was given without [`cookies`](crate::CacheLayer::cookies).
     Cookie = "cookie",
@@ -65,8 +68,10 @@ refusals! {
     Expired = "not-fresh",
     /// `Vary: *`.
     VaryAny = "vary-any",
-    /// More than 16 names in `Vary`, or varying request headers of more than 16 KiB.
+    /// More than 16 names in `Vary`.
     VaryLimit = "vary-limit",
+    /// The request headers that `Vary` names are longer than 16 KiB.
+    VaryBytes = "vary-bytes",
     /// Its status is not stored without explicit freshness, or never.
     Status = "status",
     /// A stream of events, not declared storable by itself.
@@ -85,6 +90,12 @@ refusals! {
     Raced = "load-raced",
     /// No response that another loads could be shared: a wait limit passed, or that load failed.
     Alone = "alone",
+}
+
+/// Whether a status answers what else the client sent rather than what it asked for: who it is, how
+/// often it comes, what its headers say. Such an answer says nothing of the next client's.
+pub(crate) fn answers_the_client(status: StatusCode) -> bool {
+    status.is_client_error() && !matches!(status.as_u16(), 404 | 410 | 414 | 451)
 }
 
 impl From<NotStorable> for Refusal {
@@ -138,7 +149,9 @@ impl Refusal {
         match self {
             // Errors pass, so callers should soon queue again.
             Self::Status => Some(Duration::from_secs(1)),
-            Self::BodyFailed
+            // One client's headers say nothing of the next one's.
+            Self::VaryBytes
+            | Self::BodyFailed
             | Self::NoRoom
             | Self::Raced
             | Self::Alone
@@ -163,6 +176,18 @@ mod tests {
         let engine = NotStorable::ALL.iter().map(|&why| Refusal::Engine(why));
         for refusal in Refusal::OWN.iter().copied().chain(engine) {
             assert_eq!(Refusal::from_code(refusal.code()), refusal);
+        }
+    }
+
+    #[test]
+    fn answers_to_one_clients_headers_are_known() {
+        for status in [400, 401, 403, 405, 406, 412, 415, 416, 417, 429, 431] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert!(answers_the_client(status), "{status}");
+        }
+        for status in [200, 302, 404, 410, 500, 503] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert!(!answers_the_client(status), "{status}");
         }
     }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use cache_core::respond::{self, Arrival, Found, Held};
 use cache_core::{Cache, NotStorable, Reason};
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
-    TRANSFER_ENCODING,
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::body::{BoxError, CacheBody};
 use crate::future::{Oneshot, ResponseFuture};
-use crate::key::{KeyBuf, Realm, client_uri, write_key};
+use crate::key::{KeyBuf, Realm, client_uri, is_ambiguous, write_key};
 use crate::layer::Config;
 use crate::miss::{Miss, refresh};
 use crate::policy::Bypass;
@@ -107,6 +107,8 @@ impl<'r> Seen<'r> {
                 seen.conditional = true;
             } else if *name == AUTHORIZATION {
                 seen.authorized = true;
+            } else if *name == IF_MATCH || *name == IF_UNMODIFIED_SINCE {
+                seen.refusal = Some(Refusal::Precondition);
             } else if *name == RANGE {
                 seen.refusal = Some(Refusal::Range);
             } else if (*name == CONTENT_LENGTH && value != "0") || *name == TRANSFER_ENCODING {
@@ -126,7 +128,7 @@ struct Admitted {
 impl Config {
     /// Writes the key to look a request up under, or says why it passes by.
     #[inline]
-    fn admit<B>(
+    fn admit<B: Body>(
         &self,
         request: &Request<B>,
         depth: u8,
@@ -146,6 +148,14 @@ impl Config {
         if let Some(refusal) = seen.refusal {
             return Err(refusal);
         }
+        // A frame of HTTP/2 is announced by no header.
+        if !request.body().is_end_stream() {
+            return Err(Refusal::RequestBody);
+        }
+        let uri = client_uri(request.uri(), extensions);
+        if is_ambiguous(uri, seen.host) {
+            return Err(Refusal::Host);
+        }
         if seen.cookie && self.life.is_some() && self.cookies.is_none() {
             return Err(Refusal::Cookie);
         }
@@ -155,7 +165,6 @@ impl Config {
             authorized: seen.authorized,
             cookies: self.cookies.as_ref(),
         };
-        let uri = client_uri(request.uri(), extensions);
         write_key(key, uri, seen.host, headers, realm);
         Ok(Admitted {
             head,
@@ -222,7 +231,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    ReqBody: Send + 'static,
+    ReqBody: Body + Send + 'static,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<CacheBody<ResBody>>;
@@ -365,6 +374,7 @@ impl<S> CacheService<S> {
             Refusal::Method => Forward::Method,
             Refusal::Bypass
             | Refusal::Range
+            | Refusal::Precondition
             | Refusal::RequestBody
             | Refusal::Host
             | Refusal::Cookie => Forward::Bypass,

@@ -86,7 +86,7 @@ impl VaryNames {
             key.part(name.as_str().as_bytes());
             write_value(&mut key, name, request);
             if key.len() - before > MAX_BYTES {
-                return Err(Refusal::VaryLimit);
+                return Err(Refusal::VaryBytes);
             }
         }
         Ok(key)
@@ -229,7 +229,7 @@ mod tests {
         let request = headers(&[("x-a", &long)]);
         assert_eq!(
             names.select(&KeyBuf::new(), &request).err(),
-            Some(Refusal::VaryLimit)
+            Some(Refusal::VaryBytes)
         );
     }
 }
