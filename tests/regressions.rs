@@ -1,0 +1,142 @@
+//! Bugs that were found once, across the crates.
+
+use std::future::pending;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, header};
+use axum::routing::get;
+use revalidate::{Cache, CacheLayer, CachePolicy, Clock, LoadTimeout, web_method};
+use tower::ServiceExt;
+
+/// Fails the test where something waits that should not: the caches' own clocks stand still.
+async fn soon<F: Future>(future: F) -> F::Output {
+    let limit = Duration::from_secs(20);
+    let done = tokio::time::timeout(limit, future).await;
+    done.expect("it does not wait")
+}
+
+async fn body_of(app: &Router, path: &str, accept: &str) -> String {
+    let request = Request::get(path).header(header::ACCEPT, accept);
+    let request = request.body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let body = to_bytes(response.into_body(), 1000).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn the_limit_of_none_reaches_the_stale_windows() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+
+    #[web_method(cache(ttl = "1h", stale_while_revalidate = "1h", none = "30s"))]
+    async fn nobody() -> Option<u32> {
+        match CALLS.fetch_add(1, Ordering::SeqCst) {
+            0 => None,
+            n => Some(n),
+        }
+    }
+
+    let clock = Clock::manual();
+    let cache = Cache::builder().clock(clock.clone()).build();
+    cache
+        .enter(async {
+            assert_eq!(nobody().await, None);
+            clock.advance(Duration::from_secs(29));
+            assert_eq!(nobody().await, None);
+            clock.advance(Duration::from_secs(1));
+            assert_eq!(nobody().await, Some(1), "not served stale");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_time_limit_covers_the_turn_of_a_load_alone() {
+    #[derive(Debug, Clone)]
+    struct Late;
+    impl From<LoadTimeout> for Late {
+        fn from(_: LoadTimeout) -> Self {
+            Self
+        }
+    }
+
+    // A tag that is too long: served alone, not stored.
+    #[web_method(cache(tags = ["{name}"], ttl = "1h", timeout = "1s"))]
+    async fn tagged(name: String) -> Result<usize, Late> {
+        Ok(name.len())
+    }
+
+    let clock = Clock::manual();
+    let cache = Cache::builder()
+        .clock(clock.clone())
+        .max_concurrent_loads(1)
+        .build();
+    let endless = cache.clone();
+    let load = tokio::spawn(async move {
+        let forever = || async { Ok::<u32, ()>(pending().await) };
+        endless.fetch("endless", "1h", ["t"], forever).await
+    });
+    while cache.stats().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    let call = cache.enter(tagged("x".repeat(300)));
+    let waits = async {
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_secs(1));
+    };
+    let (result, ()) = soon(async { tokio::join!(call, waits) }).await;
+    assert!(result.is_err());
+    load.abort();
+}
+
+#[tokio::test]
+async fn a_layer_between_two_loads_keeps_the_outer_ones_permit() {
+    #[web_method(cache(ttl = "1h"))]
+    async fn inner() -> u32 {
+        7
+    }
+
+    async fn page() -> String {
+        inner().await.to_string()
+    }
+
+    static APP: OnceLock<Router> = OnceLock::new();
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn outer() -> String {
+        body_of(APP.get().unwrap(), "/", "*/*").await
+    }
+
+    let cache = Cache::builder()
+        .clock(Clock::manual())
+        .max_concurrent_loads(1)
+        .build();
+    let layer = CacheLayer::new().cache(cache.clone());
+    APP.get_or_init(|| Router::new().route("/", get(page)).layer(layer));
+    assert_eq!(soon(cache.enter(outer())).await, "7");
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_for_its_own_response_does_not_wait_for_itself() {
+    static APP: OnceLock<Router> = OnceLock::new();
+
+    async fn page(request: axum::extract::Request) -> (CachePolicy, String) {
+        let accept = request.headers()[header::ACCEPT].to_str().unwrap();
+        let text = match accept {
+            "text/html" => body_of(APP.get().unwrap(), "/", "application/json").await,
+            json => json.to_owned(),
+        };
+        (CachePolicy::ttl("1h"), text)
+    }
+
+    let cache = Cache::builder().clock(Clock::manual()).build();
+    let layer = CacheLayer::new().cache(cache);
+    APP.get_or_init(|| Router::new().route("/", get(page)).layer(layer));
+    let app = APP.get().unwrap();
+    assert_eq!(
+        soon(body_of(app, "/", "text/html")).await,
+        "application/json"
+    );
+}
