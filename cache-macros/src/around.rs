@@ -196,7 +196,7 @@ mod tests {
         let found = |sig: &str| places.iter().find(|place| place.sig == sig).unwrap();
         assert_eq!(places.len(), 4);
         let order = found("asyncfnorder(id:u8)->u8");
-        assert!(!order.associated && order.names[..] == ["order"]);
+        assert!(!order.associated && order.names[..] == ["order", "tests"]);
         let inner = found("asyncfninner()");
         assert!(!inner.associated && inner.names.is_empty());
         assert!(found("asyncfnfind(id:u8)").associated);

@@ -345,7 +345,10 @@ pub(crate) fn load(model: &Model) -> TokenStream {
                 #(#params),*
             ) -> #result #where_clause {
                 let __options = #options;
-                __plan.output(__call.load_here(__options, move || async move { #run }).await)
+                // Boxed: what waits for it is moved about, and foreground loads nest on one stack.
+                let __start = move || ::std::boxed::Box::pin(async move { #run });
+                let __load = ::std::boxed::Box::pin(__call.load_here(__options, __start));
+                __plan.output(__load.await)
             }
 
             #body
