@@ -58,6 +58,20 @@ scenarios! {
         world.at_rest([0]).await;
     };
 
+    /// The same, while younger loads end that do not need the mark.
+    marks_are_kept_for_the_oldest_load => async {
+        let world = World::new(2);
+        let writer = {
+            let world = Arc::clone(&world);
+            spawn(async move {
+                world.write_and_invalidate(0);
+                world.read(1, plain(), true).await;
+            })
+        };
+        together([reader(&world, 0, 2, plain(), true), writer]).await;
+        world.at_rest([0, 1]).await;
+    };
+
     /// So many such tags that their marks are dropped, and the floor rises.
     more_tags_than_are_kept => async {
         let world = World::new(1);
