@@ -354,3 +354,36 @@ impl<S: tower::Service<Request<Body>>> tower::Service<Request<Body>> for Sometim
         self.inner.call(request)
     }
 }
+
+#[tokio::test]
+async fn all_rounds_of_waiting_share_one_wait_limit() {
+    let clock = Clock::manual();
+    let cache = Cache::builder()
+        .clock(clock.clone())
+        .wait_limit("10s")
+        .build();
+    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl("10m"), |n| {
+        ([("vary", "accept-language")], format!("run {n}"))
+    });
+    let ask = |language: &'static str| {
+        let app = app.clone();
+        let request = with("/", &[("accept-language", language)]);
+        tokio::spawn(async move { send(&app, request).await })
+    };
+    let first = ask("de");
+    settle().await;
+    let others = [ask("en"), ask("en")];
+    settle().await;
+    clock.advance(6 * SECOND);
+    gate.add_permits(1);
+    settle().await;
+    assert_eq!(first.await.unwrap().text(), "run 1");
+    assert_eq!(count.get(), 2, "one of the others loads, one waits again");
+    clock.advance(5 * SECOND);
+    settle().await;
+    assert_eq!(count.get(), 3, "and not for another whole limit");
+    gate.add_permits(2);
+    for other in others {
+        other.await.unwrap();
+    }
+}

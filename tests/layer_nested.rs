@@ -129,3 +129,22 @@ async fn nested_layers_stay_one_load_for_many_callers() {
     }
     assert_eq!(count.get(), 1);
 }
+
+#[tokio::test]
+async fn a_request_within_bypass_goes_past_the_layer() {
+    let (cache, _) = cache();
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move || {
+        let run = runs.up();
+        async move { format!("run {run}") }
+    };
+    let layer = CacheLayer::new().cache(cache).ttl("10m");
+    let app = Router::new().route("/", route(handler).layer(layer));
+    let past = cache_core::bypass(get(&app, "/")).await;
+    assert_eq!(past.cache(), "revalidate; fwd=bypass; detail=bypass");
+    get(&app, "/").await.assert_miss("never-stored");
+    let past = cache_core::bypass(get(&app, "/")).await;
+    assert_eq!(past.text(), "run 3");
+    assert_eq!(get(&app, "/").await.assert_hit().text(), "run 2");
+}

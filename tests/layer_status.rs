@@ -32,6 +32,25 @@ fn statuses(response: &Response<impl Sized>) -> Vec<String> {
         .collect()
 }
 
+mod internals {
+    #[super::web_method(cache(ttl = "1h"))]
+    pub(super) async fn hidden() -> u32 {
+        1
+    }
+}
+
+#[tokio::test]
+async fn clients_are_not_shown_the_modules_of_cached_functions() {
+    let cache = Cache::builder().clock(Clock::manual()).build();
+    let page = async || internals::hidden().await.to_string();
+    let app = Router::new()
+        .route("/", get(page))
+        .layer(CacheLayer::new().cache(cache));
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    let shown = statuses(&app.oneshot(request).await.unwrap());
+    assert_eq!(shown[0], "hidden; fwd=miss; detail=never-stored");
+}
+
 #[tokio::test]
 async fn a_response_tells_of_the_cached_functions_that_its_handler_called() {
     let cache = Cache::builder().clock(Clock::manual()).build();
@@ -44,9 +63,9 @@ async fn a_response_tells_of_the_cached_functions_that_its_handler_called() {
         statuses(&app.clone().oneshot(request).await.unwrap())
     };
     let own = "revalidate; fwd=miss; detail=not-declared";
-    let miss = "layer_status::answer; fwd=miss; detail=never-stored";
+    let miss = "answer; fwd=miss; detail=never-stored";
     assert_eq!(ask("/").await, [miss, own]);
-    let hit = "layer_status::answer; hit";
+    let hit = "answer; hit";
     assert_eq!(ask("/").await, [hit, own]);
 
     let own = "revalidate; fwd=miss; stored; detail=never-stored";

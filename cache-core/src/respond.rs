@@ -247,8 +247,12 @@ impl Joining {
         }
     }
 
-    /// Waits, for the cache's wait limit at most. Cancel-safe.
-    pub async fn wait<V: Send + Sync + 'static>(mut self, cache: &Cache) -> Joined<V> {
+    /// Waits, until then at most. Cancel-safe.
+    pub async fn wait<V: Send + Sync + 'static>(
+        mut self,
+        cache: &Cache,
+        until: Timestamp,
+    ) -> Joined<V> {
         let engine = cache.engine();
         let around = context::current();
         let _waits = match around.as_ref().and_then(|context| context.load.as_ref()) {
@@ -258,8 +262,8 @@ impl Joining {
                 None => return Joined::Alone,
             },
         };
-        let limit = Some(engine.settings.wait_limit);
         let clock = &engine.clock;
+        let limit = Some(until.since(clock.now()));
         if !self.may_take {
             let over = within(clock, limit, self.passenger.over()).await;
             return over.map_or(Joined::Alone, |_| Joined::Again);
@@ -566,6 +570,19 @@ pub fn same_cache(one: &Cache, other: &Cache) -> bool {
 #[must_use]
 pub fn in_record() -> bool {
     context::current().is_some_and(|context| context.record.is_some())
+}
+
+/// Whether this call is within [`bypass`](crate::bypass).
+#[must_use]
+pub fn bypassed() -> bool {
+    context::current().is_some_and(|context| context.bypass)
+}
+
+/// Until when a request that arrives now waits for the loads of others.
+#[must_use]
+pub fn wait_until(cache: &Cache) -> Timestamp {
+    let engine = cache.engine();
+    engine.clock.now().plus(engine.settings.wait_limit)
 }
 
 /// Counts the outcome of a request, and tells who watches.

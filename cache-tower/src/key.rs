@@ -6,6 +6,7 @@ use std::fmt;
 use http::header::COOKIE;
 use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
+use crate::layer::Name;
 use crate::policy::Cookies;
 
 /// The bytes of a key, on the stack for ordinary lengths.
@@ -127,7 +128,7 @@ pub(crate) fn is_ambiguous(uri: &Uri, host: Option<&HeaderValue>) -> bool {
 /// `Authorization`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Realm<'a> {
-    pub(crate) layer: &'a str,
+    pub(crate) layer: &'a Name,
     pub(crate) depth: u8,
     pub(crate) authorized: bool,
     pub(crate) cookies: Option<&'a Cookies>,
@@ -143,7 +144,16 @@ pub(crate) fn write_key(
     realm: Realm<'_>,
 ) {
     key.push(&[b'G', realm.depth, u8::from(realm.authorized)]);
-    key.part(realm.layer.as_bytes());
+    match realm.layer {
+        Name::Made(number) => {
+            key.flag(0);
+            key.push(&number.to_le_bytes());
+        }
+        Name::Given(name) => {
+            key.flag(1);
+            key.part(name.as_bytes());
+        }
+    }
     key.part(uri.scheme_str().unwrap_or_default().as_bytes());
     match uri.authority() {
         Some(authority) => write_host(key, authority.as_str().as_bytes()),
@@ -210,7 +220,7 @@ mod tests {
     use super::*;
 
     const REALM: Realm<'_> = Realm {
-        layer: "",
+        layer: &Name::Made(0),
         depth: 0,
         authorized: false,
         cookies: None,
@@ -250,7 +260,7 @@ mod tests {
                 "/a",
                 &[],
                 Realm {
-                    layer: "x",
+                    layer: &Name::Made(1),
                     ..REALM
                 },
             ),
@@ -267,6 +277,15 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for (uri, headers, realm) in requests {
             assert!(seen.insert(key(uri, headers, realm)), "{uri} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn given_names_never_equal_those_of_unnamed_layers() {
+        let of = |layer: &Name| key("/", &[], Realm { layer, ..REALM });
+        let unnamed = of(&Name::Made(0));
+        for name in ["", "#0", "0", "\0", "\0\0\0\0\0\0\0\0"] {
+            assert_ne!(of(&Name::Given(name.into())), unnamed, "{name:?}");
         }
     }
 

@@ -71,7 +71,8 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 ///
 /// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
 /// [`Refusal`](crate::Refusal)'s tokens (`stored` on a response that is still being streamed says that
-/// it will be, unless its body fails or grows too large); `Age` on what was stored; an `ETag` of the layer's where the
+/// it will be, unless its body fails or grows too large), after what the cached functions came to that
+/// the handler called, each by its own name without its modules (`contact; hit`); `Age` on what was stored; an `ETag` of the layer's where the
 /// handler set none and the body was complete at once. Where the handler said nothing to clients
 /// they are told `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may
 /// keep: an invalidation is then seen at their next request, for the price of a 304.
@@ -81,10 +82,25 @@ pub struct CacheLayer {
     config: Arc<Config>,
 }
 
+/// What tells a layer's entries from those of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// How many layers were made before it: the same in every process that makes them in one order.
+    Made(u64),
+    Given(Box<str>),
+}
+
+impl Name {
+    fn made() -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        Self::Made(MADE.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// What a layer was told.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Name,
     pub(crate) cache: Option<Cache>,
     pub(crate) life: Option<Life>,
     pub(crate) tags: Vec<Template>,
@@ -95,7 +111,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            name: unique_name(),
+            name: Name::made(),
             cache: None,
             life: None,
             tags: Vec::new(),
@@ -174,7 +190,7 @@ impl CacheLayer {
     /// Names the layer. Layers of one cache that were made apart share no entries, since they may be
     /// around different applications; those that are given one name do. Copies of a layer are one.
     pub fn name(self, name: impl Into<String>) -> Self {
-        self.with(|config| config.name = name.into().into())
+        self.with(|config| config.name = Name::Given(name.into().into()))
     }
 
     /// The cache to use, which is then current for the handler. Without it the current or installed
@@ -201,13 +217,6 @@ impl<S> Layer<S> for CacheLayer {
     fn layer(&self, inner: S) -> CacheService<S> {
         CacheService::new(inner, Arc::clone(&self.config))
     }
-}
-
-/// A name that no other layer has: how many were made before it. It is the same in every process
-/// that makes its layers in one order.
-fn unique_name() -> Box<str> {
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    format!("#{}", MADE.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ where
             Ok(paths) => paths,
             Err(why) => return self.alone(why.into()).await,
         };
+        let until = respond::wait_until(&self.cache);
         for _ in 0..ROUNDS {
             let served = match respond::board::<Kept>(
                 &self.cache,
@@ -128,7 +129,7 @@ where
                 }
                 Turn::Stored(held) => self.share(&client, &held, Reason::Hit),
                 Turn::Alone => Err(Otherwise::Alone(Refusal::Alone)),
-                Turn::Join(join) => match join.wait::<Kept>(&self.cache).await {
+                Turn::Join(join) => match join.wait::<Kept>(&self.cache, until).await {
                     Joined::Done(held) => self.share(&client, &held, self.reason),
                     Joined::Head(head) => match head.downcast::<SharedHead<ResBody>>() {
                         Ok(head) => match self.accepts(&head) {

@@ -34,7 +34,8 @@ macro_rules! refusals {
 }
 
 refusals! {
-    /// The request carries the [`Bypass`](crate::Bypass) extension.
+    /// The request carries the [`Bypass`](crate::Bypass) extension, or is sent within
+    /// [`bypass`](cache_core::bypass).
     Bypass = "bypass",
     /// Its method is neither GET nor HEAD.
     Method = "method",

@@ -140,7 +140,7 @@ impl Config {
             _ => return Err(Refusal::Method),
         };
         let extensions = request.extensions();
-        if extensions.get::<Bypass>().is_some() {
+        if extensions.get::<Bypass>().is_some() || respond::bypassed() {
             return Err(Refusal::Bypass);
         }
         let headers = request.headers();

@@ -90,9 +90,10 @@ pub(crate) fn hit(before: Option<&str>, namespace: &str, ttl: i64) -> HeaderValu
 }
 
 /// Adds what the cached functions came to that the handler called: they are nearest to the origin.
+/// Clients see their names alone: how the application is built inside is none of their concern.
 pub(crate) fn append_reads(scope: &Scope, headers: &mut HeaderMap) {
     for (name, reason) in scope.said().reads {
-        let mut text = identifier(&name);
+        let mut text = identifier(name.rsplit("::").next().unwrap_or_default());
         let _ = match reason {
             Reason::Hit => write!(text, "; hit"),
             Reason::Stale => write!(text, "; hit; detail=stale"),

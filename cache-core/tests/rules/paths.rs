@@ -198,8 +198,16 @@ async fn a2_who_joins_a_recording_body_came_before_the_sequence_moved() {
     drop(cache.invalidate_cache("t"));
     let after = join(&cache);
     recording.share_head(Arc::new("the head"));
-    assert!(matches!(before.wait::<u64>(&cache).await, Joined::Head(_)));
-    assert!(matches!(after.wait::<u64>(&cache).await, Joined::Alone));
+    assert!(matches!(
+        before
+            .wait::<u64>(&cache, respond::wait_until(&cache))
+            .await,
+        Joined::Head(_)
+    ));
+    assert!(matches!(
+        after.wait::<u64>(&cache, respond::wait_until(&cache)).await,
+        Joined::Alone
+    ));
     recording
         .store(1_u64, 8, Some("1d".into()), None)
         .1
@@ -216,7 +224,7 @@ async fn a2_who_came_after_the_sequence_moved_may_take_a_finished_response_that_
         let after = join(&cache);
         recording.scope().run(|| cache_tag("late"));
         drop(recording.store(1_u64, 8, Some("1d".into()), None));
-        let got = after.wait::<u64>(&cache).await;
+        let got = after.wait::<u64>(&cache, respond::wait_until(&cache)).await;
         if overtaken {
             assert!(matches!(got, Joined::Again), "{got:?}");
         } else {
@@ -233,7 +241,12 @@ async fn rule_10_a_recording_that_is_dropped_releases_its_joiners() {
     let recording = lead(&cache);
     let joining = join(&cache);
     drop(recording);
-    assert!(matches!(joining.wait::<u64>(&cache).await, Joined::Alone));
+    assert!(matches!(
+        joining
+            .wait::<u64>(&cache, respond::wait_until(&cache))
+            .await,
+        Joined::Alone
+    ));
     assert_eq!(cache.stats().running, 0);
     drop(lead(&cache));
 }
@@ -245,7 +258,14 @@ async fn rule_10_joining_a_response_has_a_limit() {
     let joining = join(&cache);
     let task = {
         let cache = cache.clone();
-        tokio::spawn(async move { matches!(joining.wait::<u64>(&cache).await, Joined::Alone) })
+        tokio::spawn(async move {
+            matches!(
+                joining
+                    .wait::<u64>(&cache, respond::wait_until(&cache))
+                    .await,
+                Joined::Alone
+            )
+        })
     };
     settle().await;
     clock.advance(secs(30));
