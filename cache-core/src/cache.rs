@@ -257,9 +257,9 @@ impl Cache {
         }
         let weight = value.cache_weight();
         let choice = LifeChoice::Explicit(life);
-        let (entry, storable) = self
-            .engine
-            .entry(key, value, weight, times, choice, None, recorded);
+        let (entry, storable) =
+            self.engine
+                .entry(key, (value, weight), times, choice, None, recorded);
         storable.map_err(Reason::NotStorable)?;
         Ok(Arc::new(entry))
     }

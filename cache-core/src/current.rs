@@ -159,7 +159,7 @@ fn with_record(change: impl FnOnce(&mut crate::record::Recorded)) {
     }
 }
 
-/// Runs `future` and tells what every cached read in it came to.
+/// Runs `future` and tells what every cached read in it came to, for at most 10,000 reads.
 ///
 /// ```
 /// # use cache_core as revalidate;

@@ -148,8 +148,7 @@ impl Engine {
     pub(crate) fn entry<V: Send + Sync + 'static>(
         &self,
         key: &Key,
-        value: V,
-        weight: usize,
+        (value, weight): (V, usize),
         (loaded_at, began): (u64, u64),
         choice: LifeChoice,
         at_most: Option<Duration>,

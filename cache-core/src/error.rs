@@ -45,6 +45,7 @@ pub enum InvalidateError {
 /// on and is stored when it ends.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("loading `{name}` took longer than its time limit of {limit:?}")]
+#[non_exhaustive]
 pub struct LoadTimeout {
     /// The function or scope.
     pub name: String,

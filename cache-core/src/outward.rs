@@ -76,6 +76,8 @@ fn translated(mut recorded: Recorded, from: &Engine, to: &Engine) -> Recorded {
 /// A tag came after the load that it was meant for had ended.
 pub(crate) fn late(engine: &Engine) {
     Counters::count(&engine.counters.late_tags);
+    #[cfg(feature = "metrics")]
+    metrics::counter!("revalidate_late_tags_total").increment(1);
     #[cfg(feature = "tracing")]
     tracing::error!(
         "a cached call or a tag came after the load it was made in had ended; its tags are lost there: \

@@ -6,6 +6,7 @@ macro_rules! tokens {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $token:literal),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum $name { $($(#[$vmeta])* $variant),+ }
 
         impl $name {
@@ -69,6 +70,7 @@ tokens! {
 
 /// The outcome of one read, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// A fresh value was served.
     Hit,

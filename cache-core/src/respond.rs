@@ -357,7 +357,7 @@ impl Recording {
         let choice = life.map_or(LifeChoice::Default, LifeChoice::Explicit);
         let times = (self.lead.start(), self.lead.began);
         let key = under.map_or(&self.lead.key, |under| &under.0);
-        let (entry, storable) = engine.entry(key, value, weight, times, choice, None, recorded);
+        let (entry, storable) = engine.entry(key, (value, weight), times, choice, None, recorded);
         let (entry, fate) = self.lead.land(entry, storable, under.map(|under| &under.0));
         if fate.is_ok() {
             engine.stored();
@@ -423,7 +423,7 @@ fn insert<V: Send + Sync + 'static>(
         .iter()
         .for_each(|tag| recorded.add(tag));
     let choice = LifeChoice::Explicit(life);
-    let (entry, storable) = engine.entry(&key.0, value, weight, times, choice, None, recorded);
+    let (entry, storable) = engine.entry(&key.0, (value, weight), times, choice, None, recorded);
     if storable.is_ok() {
         // Overtaken already: the next request finds out again.
         let _ = engine.insert_beside(&key.0, Arc::new(entry));

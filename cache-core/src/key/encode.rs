@@ -48,7 +48,8 @@ pub(super) const VARIANT: u8 = 0x22;
 /// }
 /// ```
 ///
-/// Equal values must write the same, different ones must not.
+/// Equal values must write the same bytes, different ones must not, and no value's bytes may be the
+/// beginning of another's: the writer's own methods see to that.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written into a cache key",
     note = "derive it: `#[derive(CacheKey)]`"

@@ -88,7 +88,7 @@ where
     let choice = plan.choice.unwrap_or(LifeChoice::Default);
     let began = (lead.start(), lead.began);
     let (entry, storable) =
-        engine.entry(&lead.key, value, weight, began, choice, at_most, recorded);
+        engine.entry(&lead.key, (value, weight), began, choice, at_most, recorded);
     let storable = storable.and(plan.choice.map(|_| ()));
     let (entry, fate) = lead.land(entry, storable, None);
     if fate.is_ok() {

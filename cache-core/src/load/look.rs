@@ -131,8 +131,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     /// A call of the current cache that loads anew and replaces what is stored.
     pub(crate) fn of_current(space: &Space, bytes: &KeyBytes) -> Self {
         let context = context::current();
-        let entered = context.as_ref().and_then(|context| context.cache.as_ref());
-        let Some(cache) = entered.or_else(|| context::process_cache()).cloned() else {
+        let Some(cache) = Cache::current() else {
             warn_no_cache(space);
             return Self::past(None, context, space.clone(), Reason::Bypass);
         };

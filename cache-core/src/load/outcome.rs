@@ -100,7 +100,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     pub(super) fn failed(&self, engine: &Arc<Engine>, recorded: Option<Recorded>) {
         self.done(engine, None, self.reason, false);
         if let Some(context) = &self.context {
-            let mut recorded = recorded.unwrap_or_else(|| Recorded::new());
+            let mut recorded = recorded.unwrap_or_else(Recorded::new);
             recorded.failed = true;
             recorded.failures_allowed = false;
             flow_recorded(context, engine, recorded);
