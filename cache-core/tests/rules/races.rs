@@ -334,7 +334,7 @@ fn a1_and_rule_1_no_reader_on_any_thread_sees_what_was_invalidated_before_its_re
                         let got = cache.fetch("row", "1h", ["t", "u"], load).await.unwrap();
                         assert!(got >= least, "{got} after {least} was told");
                         reads += 1;
-                        if reads % 64 == 0 {
+                        if reads.is_multiple_of(64) {
                             tokio::task::yield_now().await;
                         }
                     }
