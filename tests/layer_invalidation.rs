@@ -379,3 +379,16 @@ async fn nothing_older_is_served_after_an_invalidation_returned() {
     }
     assert!(hits > 0);
 }
+
+#[tokio::test]
+async fn a_path_drops_what_was_asked_for_in_another_encoding() {
+    let (cache, _) = cache();
+    let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+    let app = Router::new().route("/blog/{slug}", route(|| async { "a post" }).layer(layer));
+    for target in ["/blog/hello", "/blog/h%65llo"] {
+        get(&app, "/blog/hell%6F").await;
+        get(&app, "/blog/hell%6F").await.assert_hit();
+        cache.revalidate_path(target).await.unwrap();
+        get(&app, "/blog/hell%6F").await.assert_miss("tag");
+    }
+}

@@ -1,6 +1,10 @@
 //! Paths as tags: a stored response carries its own path, everything above it, and the route that
 //! matched, so that `revalidate_path` is an invalidation of one tag.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use crate::error::InvalidateError;
 use crate::reason::NotStorable;
 use crate::tag::{MAX_PATH_LEVELS, TagName};
@@ -19,7 +23,8 @@ const UNROUTED: char = 'u';
 /// What `revalidate_path` takes: a page, or a layout (a path and everything beneath it), each by its
 /// concrete path or by the pattern of its route.
 ///
-/// Text is a page: `"/blog/hello"`, `"/blog/{slug}"`. See Next.js's `revalidatePath`.
+/// Text is a page: `"/blog/hello"`, `"/blog/{slug}"`. How characters are percent-encoded does not
+/// matter, but that an encoded slash separates nothing. See Next.js's `revalidatePath`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTarget {
     path: String,
@@ -48,21 +53,23 @@ impl PathTarget {
         let wrong = || InvalidateError::InvalidPath {
             path: self.path.chars().take(256).collect(),
         };
-        let path = trimmed(&self.path);
-        if !self.path.starts_with('/') || levels(path).count() > MAX_PATH_LEVELS {
+        if !self.path.starts_with('/') || levels(&self.path).nth(MAX_PATH_LEVELS).is_some() {
             return Err(wrong());
         }
+        let path = trimmed(&self.path);
+        let whole = decoded(path);
         let mut tags = Vec::new();
+        // An encoded brace is no placeholder's.
         match path.find('{') {
-            None if self.layout => tags.push(TagName::of(LAYOUT, path)),
-            None => tags.push(TagName::of(PAGE, path)),
+            None if self.layout => tags.push(TagName::of(LAYOUT, &whole)),
+            None => tags.push(TagName::of(PAGE, &whole)),
             Some(first) => {
                 let kind = if self.layout { ROUTE_LAYOUT } else { ROUTE };
-                tags.push(TagName::of(kind, path));
+                tags.push(TagName::of(kind, &whole));
                 // No route is known there: everything under the literal prefix, never too little.
                 let prefix = &path[..first];
                 let prefix = trimmed(prefix.rfind('/').map_or("/", |end| &prefix[..=end]));
-                tags.push(TagName::of(UNROUTED, prefix));
+                tags.push(TagName::of(UNROUTED, &decoded(prefix)));
             }
         }
         Ok(tags)
@@ -99,9 +106,11 @@ pub fn path_tags(path: &str, route: Option<&str>) -> Result<Vec<TagName>, NotSto
     {
         return Err(NotStorable::PathLevels);
     }
+    let path = &*decoded(trimmed(path));
+    let route = route.map(|route| decoded(trimmed(route)));
     let mut tags = vec![TagName::of(PAGE, path)];
     tags.extend(levels(path).map(|level| TagName::of(LAYOUT, level)));
-    match route.map(trimmed) {
+    match route.as_deref() {
         Some(route) => {
             tags.push(TagName::of(ROUTE, route));
             // Levels without a placeholder are the path's own, and carried as such.
@@ -121,10 +130,87 @@ fn trimmed(path: &str) -> &str {
     }
 }
 
+/// The path as it is meant, however its characters are encoded: `/blog/hell%6F` is `/blog/hello`. An
+/// encoded slash stays one, or levels would move; so does what decodes to no printable text.
+fn decoded(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut whole = String::with_capacity(path.len());
+    for (at, segment) in path.split('/').enumerate() {
+        if at > 0 {
+            whole.push('/');
+        }
+        let mut rest = segment;
+        while let Some(slash) = encoded_slash(rest) {
+            push_decoded(&mut whole, &rest[..slash]);
+            whole.push_str("%2F");
+            rest = &rest[slash + 3..];
+        }
+        push_decoded(&mut whole, rest);
+    }
+    Cow::Owned(whole)
+}
+
+fn encoded_slash(segment: &str) -> Option<usize> {
+    segment
+        .find("%2F")
+        .into_iter()
+        .chain(segment.find("%2f"))
+        .min()
+}
+
+fn push_decoded(whole: &mut String, text: &str) {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if !decoded.contains(char::is_control) => whole.push_str(&decoded),
+        _ => whole.push_str(text),
+    }
+}
+
 /// `/`, `/blog`, `/blog/hello`: the path and everything above it.
 fn levels(path: &str) -> impl Iterator<Item = &str> {
     let path = trimmed(path);
     let inner = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
     let whole = (path != "/").then_some(path);
     std::iter::once("/").chain(inner).chain(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_the_same_however_it_is_encoded() {
+        for (target, stored, same) in [
+            ("/blog/hello", "/blog/hell%6F", true),
+            ("/blog/hell%6f", "/blog/hello/", true),
+            ("/%62log", "/blog", true),
+            ("/h\u{e9}llo", "/h%C3%A9llo", true),
+            ("/h%c3%a9llo", "/h%C3%A9llo", true),
+            ("/a b", "/a%20b", true),
+            ("/100%", "/100%25", true),
+            ("/100%25", "/100%25", true),
+            ("/a%2Fb", "/a%2fb", true),
+            ("/a%2Fb", "/%61%2Fb", true),
+            ("/a/b", "/a%2Fb", false),
+            ("/a", "/a%2Fb", false),
+            ("/a%7Bb", "/a%7bb", true),
+            ("/a%FFb", "/a%FFb", true),
+            ("/a%FFb", "/a%FEb", false),
+            ("/a%0Ab", "/a%0Ab", true),
+            ("/blog/hello", "/blog/Hell%6F", false),
+        ] {
+            let tags = PathTarget::page(target).tags().unwrap();
+            let carried = path_tags(stored, None).unwrap();
+            let found = tags.iter().any(|tag| carried.contains(tag));
+            assert_eq!(found, same, "{target} {stored}");
+        }
+        let layout = PathTarget::layout("/bl%6Fg").tags().unwrap();
+        let carried = path_tags("/%62log/hello", None).unwrap();
+        assert!(layout.iter().all(|tag| carried.contains(tag)));
+        let route = PathTarget::page("/caf%C3%A9/{id}").tags().unwrap();
+        let carried = path_tags("/caf%c3%a9/1", Some("/caf%C3%A9/{id}")).unwrap();
+        assert!(carried.contains(&route[0]));
+        assert!(path_tags("/caf%c3%a9/1", None).unwrap().contains(&route[1]));
+    }
 }

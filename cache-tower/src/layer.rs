@@ -72,7 +72,7 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
 /// [`Refusal`](crate::Refusal)'s tokens (`stored` on a response that is still being streamed says that
 /// it will be, unless its body fails or grows too large), after what the cached functions came to that
-/// the handler called, each by its own name without its modules (`contact; hit`); `Age` on what was stored; an `ETag` of the layer's where the
+/// the handler called, each by its own name without its modules (`contact; hit`); `Age` on what was stored; a weak `ETag` of the layer's where the
 /// handler set none and the body was complete at once. Where the handler said nothing to clients
 /// they are told `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may
 /// keep: an invalidation is then seen at their next request, for the price of a 304.

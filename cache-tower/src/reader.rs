@@ -59,10 +59,19 @@ pub(crate) struct Reader<B> {
 enum Tail<B> {
     Shared,
     Loading,
-    /// Its own load's body, of which so much was compared with what it has handed on.
-    Comparing(Pin<Box<B>>, u64),
+    /// Its own load's body, compared up to there with what it has handed on.
+    Comparing(Pin<Box<B>>, Place),
     Own(Pin<Box<B>>),
     Done,
+}
+
+/// A place in the chunks, kept so that no frame goes through all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Place {
+    chunk: usize,
+    offset: usize,
+    /// How many bytes lie before it.
+    before: u64,
 }
 
 /// The reader's own load began differently from the recording that it took over from.
@@ -115,32 +124,31 @@ where
                         Ok(response)
                             if Likeness::of(response.status(), response.headers()) == *likeness =>
                         {
-                            self.tail = Tail::Comparing(Box::pin(response.into_body()), 0);
+                            self.tail =
+                                Tail::Comparing(Box::pin(response.into_body()), Place::default());
                         }
                         Ok(_) => return self.failed(Box::new(Differs)),
                         Err(error) => return self.failed(error),
                     }
                 }
-                Tail::Comparing(_, compared) if *compared == self.delivered => {
+                Tail::Comparing(_, place) if place.before == self.delivered => {
                     self.leave();
                     if let Tail::Comparing(body, _) = std::mem::replace(&mut self.tail, Tail::Done)
                     {
                         self.tail = Tail::Own(body);
                     }
                 }
-                Tail::Comparing(body, compared) => {
+                Tail::Comparing(body, place) => {
                     let scope = self.role.scope();
                     match ready!(scope.run(|| body.as_mut().poll_frame(cx))) {
                         Some(Ok(frame)) => {
                             let Ok(data) = frame.into_data() else {
                                 return self.failed(Box::new(Differs));
                             };
-                            let again = (self.delivered - *compared).min(data.len() as u64);
-                            let start = *compared;
-                            *compared += again;
+                            let again = (self.delivered - place.before).min(data.len() as u64);
                             let again = usize::try_from(again).unwrap_or(data.len());
                             let same = self.recording.as_ref().is_some_and(|recording| {
-                                begins_so(&recording.state().chunks.list, start, &data[..again])
+                                place.goes_on_so(&recording.state().chunks.list, &data[..again])
                             });
                             if !same {
                                 return self.failed(Box::new(Differs));
@@ -319,26 +327,28 @@ enum Shared<B> {
     Broken,
 }
 
-/// Whether the chunks hold these bytes at `start`.
-fn begins_so(chunks: &[Bytes], mut start: u64, mut bytes: &[u8]) -> bool {
-    for chunk in chunks {
-        if bytes.is_empty() {
-            break;
+impl Place {
+    /// Whether the chunks hold these bytes next; moves past what they do.
+    fn goes_on_so(&mut self, chunks: &[Bytes], mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let Some(chunk) = chunks.get(self.chunk) else {
+                return false;
+            };
+            let here = &chunk[self.offset..];
+            let compared = here.len().min(bytes.len());
+            if here[..compared] != bytes[..compared] {
+                return false;
+            }
+            bytes = &bytes[compared..];
+            self.offset += compared;
+            self.before += compared as u64;
+            if self.offset == chunk.len() {
+                self.chunk += 1;
+                self.offset = 0;
+            }
         }
-        let length = chunk.len() as u64;
-        if start >= length {
-            start -= length;
-            continue;
-        }
-        let here = &chunk[usize::try_from(start).unwrap_or(0)..];
-        let compared = here.len().min(bytes.len());
-        if here[..compared] != bytes[..compared] {
-            return false;
-        }
-        bytes = &bytes[compared..];
-        start = 0;
+        true
     }
-    bytes.is_empty()
 }
 
 impl<B> fmt::Debug for Reader<B> {
@@ -355,25 +365,39 @@ mod tests {
 
     #[test]
     fn prefixes_are_compared_across_chunks() {
-        let chunks = [
-            Bytes::from_static(b"abc"),
-            Bytes::new(),
-            Bytes::from_static(b"defg"),
-        ];
-        for (start, bytes, expected) in [
-            (0, &b"abcdefg"[..], true),
-            (0, b"", true),
-            (2, b"cd", true),
-            (3, b"defg", true),
-            (2, b"ce", false),
-            (3, b"defgh", false),
-            (9, b"x", false),
+        let chunks = ["abc", "", "defg"].map(Bytes::from);
+        for (frames, expected) in [
+            (&["abcdefg"][..], true),
+            (&[""], true),
+            (&["ab", "cd", "", "efg"], true),
+            (&["abc", "defg"], true),
+            (&["ab", "ce"], false),
+            (&["abc", "defgh"], false),
+            (&["abcdefg", "x"], false),
         ] {
-            assert_eq!(
-                begins_so(&chunks, start, bytes),
-                expected,
-                "{start} {bytes:?}"
-            );
+            let mut place = Place::default();
+            let same = frames
+                .iter()
+                .all(|frame| place.goes_on_so(&chunks, frame.as_bytes()));
+            assert_eq!(same, expected, "{frames:?}");
         }
+    }
+
+    #[test]
+    fn comparing_goes_on_where_it_was_and_never_from_the_beginning() {
+        let mut chunks = ["abc", "defg"].map(Bytes::from);
+        let mut place = Place::default();
+        assert!(place.goes_on_so(&chunks, b"abcd"));
+        let expected = Place {
+            chunk: 1,
+            offset: 1,
+            before: 4,
+        };
+        assert_eq!(place, expected);
+        chunks[0] = Bytes::new();
+        assert!(
+            place.goes_on_so(&chunks, b"efg"),
+            "what is behind is not read"
+        );
     }
 }

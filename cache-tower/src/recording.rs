@@ -168,7 +168,7 @@ impl<B> Recording<B> {
         }
     }
 
-    /// Whether anybody listens; if not, the task is woken when somebody comes.
+    /// Whether anybody listens; the task is woken when the last one leaves.
     pub(crate) fn is_heard(&self, task: &Waker) -> bool {
         let mut state = self.state();
         if !state
