@@ -162,6 +162,9 @@ mod tests {
     #[test]
     fn tags_are_weak_and_the_same_in_every_build() {
         let html = headers(&[("content-type", "text/html")]);
-        assert_eq!(entity_tag(b"a page", &html), "W/\"5afbb1a7debf67823dd850c7d8be9a57\"");
+        assert_eq!(
+            entity_tag(b"a page", &html),
+            "W/\"5afbb1a7debf67823dd850c7d8be9a57\""
+        );
     }
 }
