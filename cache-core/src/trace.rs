@@ -18,8 +18,9 @@ impl Trace {
     }
 
     fn slot(&self, hash: u64) -> &AtomicU64 {
-        // The map uses the low bits for its buckets; any bits serve here.
-        &self.0[(hash >> 20) as usize % SLOTS]
+        // Mixed once more: a fast hash of keys in a row leaves some of its bits alike.
+        let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &self.0[(mixed >> 32) as usize % SLOTS]
     }
 
     pub(crate) fn note(&self, hash: u64, reason: Reason) {

@@ -138,6 +138,7 @@ async fn section_5_refresh_ahead_serves_and_refreshes_once() {
     settle().await;
     assert_eq!((loads.get(), cache.get::<u64>("row").await), (1, Some(2)));
     assert_eq!(cache.explain("row").fresh_for, secs(60));
+    assert_eq!(cache.stats().loads, 1);
 }
 
 #[tokio::test]

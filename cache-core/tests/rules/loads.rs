@@ -319,6 +319,7 @@ async fn one_refresh_runs_however_many_read_a_stale_value() {
     keeper.open();
     settle().await;
     assert_eq!((loads.get(), cache.get::<u64>("row").await), (1, Some(2)));
+    assert_eq!(cache.stats().loads, 1);
 }
 
 /// A load that never ends: others are served at their limit, and the key works again once it is gone.
