@@ -71,7 +71,7 @@ async fn the_installed_cache_is_current_everywhere_and_there_is_one() {
     let panics = a.enter(async { panic!("on purpose") });
     let caught = tokio::spawn(async move {
         let panics: () = panics.await;
-        panics
+        panics;
     });
     assert!(caught.await.unwrap_err().is_panic());
     assert_eq!(Cache::current().unwrap().namespace(), "installed");
