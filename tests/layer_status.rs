@@ -1,5 +1,7 @@
 //! What `Cache-Status` says of the cached functions beneath a handler.
 
+#![cfg(feature = "axum")]
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};

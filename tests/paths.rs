@@ -1,6 +1,8 @@
 //! `revalidate_path` as it reaches cached functions: they carry no path's tag, and are as stale as
 //! the request that asks for them.
 
+#![cfg(feature = "axum")]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Bugs that were found once, across the crates.
 
+#![cfg(feature = "axum")]
+
 use std::future::pending;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -70,8 +70,7 @@ async fn the_installed_cache_is_current_everywhere_and_there_is_one() {
     // Also when a poll panics.
     let panics = a.enter(async { panic!("on purpose") });
     let caught = tokio::spawn(async move {
-        let panics: () = panics.await;
-        panics;
+        let () = panics.await;
     });
     assert!(caught.await.unwrap_err().is_panic());
     assert_eq!(Cache::current().unwrap().namespace(), "installed");
