@@ -178,3 +178,30 @@ async fn a_queued_load_begins_when_it_gets_its_permit() {
         (Duration::ZERO, Duration::from_secs(3600))
     );
 }
+
+/// One call that goes past the bound on marks that nobody holds, without ever meeting it exactly,
+/// leaves no more of them than the bound.
+#[tokio::test]
+async fn one_call_with_more_tags_than_are_remembered_leaves_few_behind() {
+    let (cache, _) = cache();
+    let gate = Arc::new(Notify::new());
+    let load = {
+        let (cache, gate) = (cache.clone(), Arc::clone(&gate));
+        tokio::spawn(async move {
+            cache
+                .fetch("key", "1h", ["tag"], move || gated(gate, 1))
+                .await
+        })
+    };
+    settle().await;
+    let many = |call: u64| (0..5_000_u64).map(move |n| format!("{call}:{n}"));
+    cache.invalidate_cache(many(1)).await.unwrap();
+    assert!(cache.stats().tags < 4_200, "{}", cache.stats().tags);
+    gate.notify_one();
+    load.await.unwrap().unwrap();
+    assert_eq!(
+        cache.explain("key").reason,
+        Reason::LoadRaced,
+        "a mark it needs may be lost"
+    );
+}
