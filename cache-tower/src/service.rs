@@ -166,6 +166,12 @@ impl Config {
             cookies: self.cookies.as_ref(),
         };
         write_key(key, uri, seen.host, headers, realm);
+        // What is around may have rewritten it, by something that no key shows.
+        let inner = request.uri();
+        if !std::ptr::eq(inner, uri) && inner != uri {
+            key.part(inner.path().as_bytes());
+            key.part(inner.query().unwrap_or_default().as_bytes());
+        }
         Ok(Admitted {
             head,
             conditional: seen.conditional,
