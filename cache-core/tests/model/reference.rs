@@ -672,6 +672,10 @@ impl Model {
                     }
                     Err(reason) => self.last_words[key] = reason,
                 }
+                // What cannot be stored now cannot be in a moment either.
+                if let (Err(Reason::NotStorable(_)), Some(value)) = (fate, load.refreshes) {
+                    self.retry_at.insert(value, self.now + RETRY_AFTER);
+                }
                 Some(entry)
             }
             End::Error | End::Panic => {
