@@ -55,7 +55,7 @@ async fn rule_7_none_is_a_value_and_may_live_shorter() {
 }
 
 #[tokio::test]
-async fn section_5_stale_if_error_serves_the_stale_value_while_loads_fail() {
+async fn life_stale_if_error_serves_the_stale_value_while_loads_fail() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_if_error("1h");
     cache.put("row", 1_u64, life, ["t"]);
@@ -77,7 +77,7 @@ async fn section_5_stale_if_error_serves_the_stale_value_while_loads_fail() {
 }
 
 #[tokio::test]
-async fn section_5_after_a_soft_invalidation_stale_if_error_serves_too() {
+async fn life_after_a_soft_invalidation_stale_if_error_serves_too() {
     let (cache, _) = cache();
     let life = Life::from("1h").stale_if_error("1h");
     cache.put("row", 1_u64, life, ["t"]);
@@ -89,7 +89,7 @@ async fn section_5_after_a_soft_invalidation_stale_if_error_serves_too() {
 }
 
 #[tokio::test]
-async fn section_5_a_dead_value_is_never_served_on_error() {
+async fn life_a_dead_value_is_never_served_on_error() {
     let (cache, clock) = cache();
     let life = Life::from("1m")
         .stale_while_revalidate("1d")
@@ -107,7 +107,7 @@ async fn section_5_a_dead_value_is_never_served_on_error() {
 
 /// It died while the load ran: the marks are read again when the load has failed.
 #[tokio::test]
-async fn section_5_a_value_that_dies_while_its_load_runs_is_not_served_on_error() {
+async fn life_a_value_that_dies_while_its_load_runs_is_not_served_on_error() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_if_error("1d");
     cache.put("row", 1_u64, life, ["t"]);
@@ -130,7 +130,7 @@ async fn section_5_a_value_that_dies_while_its_load_runs_is_not_served_on_error(
 }
 
 #[tokio::test]
-async fn section_5_a_window_that_ends_while_the_load_runs_is_over() {
+async fn life_a_window_that_ends_while_the_load_runs_is_over() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_if_error("1m");
     cache.put("row", 1_u64, life, ["t"]);
@@ -307,7 +307,7 @@ async fn rule_10_a_refresh_that_panics_keeps_the_stale_value_and_is_not_tried_at
 }
 
 #[tokio::test]
-async fn section_5_a_refresh_that_failed_is_tried_again_after_a_second() {
+async fn life_a_refresh_that_failed_is_tried_again_after_a_second() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_while_revalidate("1h");
     cache.put("row", 1_u64, life, ["t"]);

@@ -13,7 +13,7 @@ use crate::support::{
 static FUNCTION: Function = Function::new("tests::function", "");
 
 #[tokio::test]
-async fn section_5_a_value_is_fresh_until_its_ttl_and_not_one_moment_longer() {
+async fn life_a_value_is_fresh_until_its_ttl_and_not_one_moment_longer() {
     let (cache, clock) = cache();
     cache.fetch("row", "1m", ["t"], ok(1_u64)).await.unwrap();
     clock.advance(secs(60) - Duration::from_nanos(1));
@@ -46,7 +46,7 @@ async fn a9_a_load_longer_than_its_ttl_is_served_and_not_stored() {
 }
 
 #[tokio::test]
-async fn section_5_the_stale_window_begins_at_expiry_and_ends() {
+async fn life_the_stale_window_begins_at_expiry_and_ends() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_while_revalidate("10s");
     for (after, expected) in [
@@ -64,7 +64,7 @@ async fn section_5_the_stale_window_begins_at_expiry_and_ends() {
 }
 
 #[tokio::test]
-async fn section_5_a_soft_invalidation_after_expiry_does_not_restart_the_window() {
+async fn life_a_soft_invalidation_after_expiry_does_not_restart_the_window() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_while_revalidate("10s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -76,7 +76,7 @@ async fn section_5_a_soft_invalidation_after_expiry_does_not_restart_the_window(
 }
 
 #[tokio::test]
-async fn section_5_the_end_of_the_ttl_does_not_restart_the_window_of_a_soft_invalidation() {
+async fn life_the_end_of_the_ttl_does_not_restart_the_window_of_a_soft_invalidation() {
     let (cache, clock) = cache();
     let life = Life::from("15s").stale_while_revalidate("10s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -89,7 +89,7 @@ async fn section_5_the_end_of_the_ttl_does_not_restart_the_window_of_a_soft_inva
 }
 
 #[tokio::test]
-async fn section_5_jitter_only_shortens_and_varies() {
+async fn life_jitter_only_shortens_and_varies() {
     let (cache, _) = cache();
     let life = Life::from("100s").jitter("40s");
     let mut seen = std::collections::HashSet::new();
@@ -111,7 +111,7 @@ async fn section_5_jitter_only_shortens_and_varies() {
 }
 
 #[tokio::test]
-async fn section_5_refresh_ahead_serves_and_refreshes_once() {
+async fn life_refresh_ahead_serves_and_refreshes_once() {
     let (cache, clock) = cache();
     let life = Life::from("60s").refresh_ahead("10s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -142,7 +142,7 @@ async fn section_5_refresh_ahead_serves_and_refreshes_once() {
 }
 
 #[tokio::test]
-async fn section_5_a_refresh_ahead_that_fails_costs_nothing() {
+async fn life_a_refresh_ahead_that_fails_costs_nothing() {
     let (cache, clock) = cache();
     let life = Life::from("60s").refresh_ahead("10s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -154,7 +154,7 @@ async fn section_5_a_refresh_ahead_that_fails_costs_nothing() {
 }
 
 #[tokio::test]
-async fn section_5_who_decides_the_body_then_the_call_then_the_default() {
+async fn life_who_decides_the_body_then_the_call_then_the_default() {
     let clock = Clock::manual();
     let cache = Cache::builder().clock(clock).default_life("10m").build();
     let fresh_for = async |life: Option<Life>, said: Option<&'static str>| {
@@ -178,7 +178,7 @@ async fn section_5_who_decides_the_body_then_the_call_then_the_default() {
 }
 
 #[tokio::test]
-async fn section_5_without_a_default_it_is_a_week() {
+async fn life_without_a_default_it_is_a_week() {
     let (cache, _) = cache();
     let body = || async { Ok(1) };
     cache.enter(call(&FUNCTION, 0, options(&["t"]), body)).await;
@@ -189,7 +189,7 @@ async fn section_5_without_a_default_it_is_a_week() {
 }
 
 #[tokio::test]
-async fn section_5_profiles_registered_go_before_built_in_ones() {
+async fn life_profiles_registered_go_before_built_in_ones() {
     let clock = Clock::manual();
     let cache = Cache::builder()
         .clock(clock)
@@ -214,7 +214,7 @@ async fn section_5_profiles_registered_go_before_built_in_ones() {
 }
 
 #[test]
-fn section_5_profiles_have_the_figures_of_next_js() {
+fn life_profiles_have_the_figures_of_next_js() {
     const DAY: u64 = 86_400;
     for (name, client, revalidate, expire) in [
         ("seconds", 30, 1, 60),
@@ -234,7 +234,7 @@ fn section_5_profiles_have_the_figures_of_next_js() {
 }
 
 #[test]
-fn section_5_lives_are_made_from_seconds_durations_and_text() {
+fn life_lives_are_made_from_seconds_durations_and_text() {
     for life in [
         Life::from(5_400),
         Life::from(5_400_u64),
@@ -264,7 +264,7 @@ fn section_5_lives_are_made_from_seconds_durations_and_text() {
 }
 
 #[tokio::test]
-async fn section_5_lives_of_any_length_do_not_overflow() {
+async fn life_lives_of_any_length_do_not_overflow() {
     let (cache, clock) = cache();
     let longest = Life::from(u64::MAX)
         .stale_while_revalidate(Duration::MAX)

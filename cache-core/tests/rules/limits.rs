@@ -180,24 +180,24 @@ macro_rules! forms {
     )+ };
 }
 forms! {
-    section_4_tags_as_text: "a";
-    section_4_tags_as_a_string: String::from("a");
-    section_4_tags_as_a_borrowed_string: &String::from("a");
-    section_4_tags_as_a_cow: Cow::Borrowed("a");
-    section_4_tags_as_boxed_text: Box::<str>::from("a");
-    section_4_tags_as_shared_text: Arc::<str>::from("a");
-    section_4_tags_as_an_array: ["a", "b"];
-    section_4_tags_as_a_borrowed_array: &["a", "b"];
-    section_4_tags_as_a_vector: vec![String::from("a"), String::from("b")];
-    section_4_tags_as_a_slice: &vec![String::from("a")][..];
-    section_4_tags_as_an_option: Some("a");
-    section_4_tags_as_an_iterator: (0..2).map(|n| if n == 0 { "a".to_owned() } else { "b".to_owned() });
-    section_4_tags_as_one_invalidation_method: InvalidationMethod { tag: "a".into() };
-    section_4_tags_as_invalidation_methods: [InvalidationMethod { tag: "a".into() }];
+    verbs_tags_as_text: "a";
+    verbs_tags_as_a_string: String::from("a");
+    verbs_tags_as_a_borrowed_string: &String::from("a");
+    verbs_tags_as_a_cow: Cow::Borrowed("a");
+    verbs_tags_as_boxed_text: Box::<str>::from("a");
+    verbs_tags_as_shared_text: Arc::<str>::from("a");
+    verbs_tags_as_an_array: ["a", "b"];
+    verbs_tags_as_a_borrowed_array: &["a", "b"];
+    verbs_tags_as_a_vector: vec![String::from("a"), String::from("b")];
+    verbs_tags_as_a_slice: &vec![String::from("a")][..];
+    verbs_tags_as_an_option: Some("a");
+    verbs_tags_as_an_iterator: (0..2).map(|n| if n == 0 { "a".to_owned() } else { "b".to_owned() });
+    verbs_tags_as_one_invalidation_method: InvalidationMethod { tag: "a".into() };
+    verbs_tags_as_invalidation_methods: [InvalidationMethod { tag: "a".into() }];
 }
 
 #[test]
-fn section_4_an_invalidation_method_deserialises() {
+fn verbs_an_invalidation_method_deserialises() {
     let read = serde_json::from_str::<Vec<InvalidationMethod>>;
     let found = read(r#"[{"tag": "contacts"}, {"tag": "contact:\u0037"}]"#).unwrap();
     let tags: Vec<_> = found.iter().map(|method| method.tag.as_str()).collect();

@@ -42,7 +42,7 @@ fn left(routed: bool, target: impl Into<PathTarget>) -> Vec<&'static str> {
 }
 
 #[test]
-fn section_4_a_page_by_its_concrete_path() {
+fn verbs_a_page_by_its_concrete_path() {
     for routed in [true, false] {
         let rest = ["/", "/blog", "/blog/hello/comments", "/blogs", "/shop/7"];
         assert_eq!(left(routed, "/blog/hello"), rest);
@@ -57,7 +57,7 @@ fn section_4_a_page_by_its_concrete_path() {
 }
 
 #[test]
-fn section_4_a_layout_by_its_concrete_path() {
+fn verbs_a_layout_by_its_concrete_path() {
     for routed in [true, false] {
         assert_eq!(
             left(routed, PathTarget::layout("/blog")),
@@ -69,7 +69,7 @@ fn section_4_a_layout_by_its_concrete_path() {
 }
 
 #[test]
-fn section_4_a_page_by_the_pattern_of_its_route() {
+fn verbs_a_page_by_the_pattern_of_its_route() {
     let rest = ["/", "/blog", "/blog/hello/comments", "/blogs", "/shop/7"];
     assert_eq!(left(true, "/blog/{slug}"), rest);
     assert_eq!(
@@ -80,7 +80,7 @@ fn section_4_a_page_by_the_pattern_of_its_route() {
 
 /// No route is known there: too much is dropped, never too little.
 #[test]
-fn section_4_a_pattern_drops_by_its_literal_prefix_what_was_stored_outside_a_router() {
+fn verbs_a_pattern_drops_by_its_literal_prefix_what_was_stored_outside_a_router() {
     assert_eq!(left(false, "/blog/{slug}"), ["/", "/blogs", "/shop/7"]);
     assert_eq!(
         left(false, PathTarget::layout("/blog/{slug}")),
@@ -161,7 +161,7 @@ async fn rule_2_tags_of_calls_inside_a_response_join_it() {
 }
 
 #[tokio::test]
-async fn section_4_inside_a_response_an_invalidation_is_applied_and_it_is_not_stored() {
+async fn verbs_inside_a_response_an_invalidation_is_applied_and_it_is_not_stored() {
     let (cache, _) = cache();
     cache.put("row", 1_u64, "1h", ["t"]);
     let recording = lead(&cache);

@@ -30,7 +30,7 @@ where
 }
 
 #[tokio::test]
-async fn section_5_a_caller_is_released_at_its_limit_and_the_load_goes_on_and_is_stored() {
+async fn life_a_caller_is_released_at_its_limit_and_the_load_goes_on_and_is_stored() {
     let (cache, clock) = cache();
     let (gate, mut keeper) = gate();
     let caller = spawn_call(&cache, "1h".into(), move || async move {
@@ -56,7 +56,7 @@ async fn section_5_a_caller_is_released_at_its_limit_and_the_load_goes_on_and_is
 }
 
 #[tokio::test]
-async fn section_5_a_stale_value_is_served_at_the_limit() {
+async fn life_a_stale_value_is_served_at_the_limit() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_if_error("1h");
     spawn_call(&cache, life, || async { Ok(1) }).await.unwrap();
@@ -68,7 +68,7 @@ async fn section_5_a_stale_value_is_served_at_the_limit() {
 }
 
 #[tokio::test]
-async fn section_5_a_value_that_died_meanwhile_is_not() {
+async fn life_a_value_that_died_meanwhile_is_not() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_if_error("1h");
     spawn_call(&cache, life, || async { Ok(1) }).await.unwrap();
@@ -81,7 +81,7 @@ async fn section_5_a_value_that_died_meanwhile_is_not() {
 }
 
 #[tokio::test]
-async fn section_5_a_joiner_has_a_limit_of_its_own() {
+async fn life_a_joiner_has_a_limit_of_its_own() {
     let (cache, clock) = cache();
     let leader = spawn_call(&cache, "1h".into(), std::future::pending);
     settle().await;
@@ -97,7 +97,7 @@ async fn section_5_a_joiner_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn section_5_a_load_past_its_callers_limit_is_overtaken_like_any() {
+async fn life_a_load_past_its_callers_limit_is_overtaken_like_any() {
     let (cache, clock) = cache();
     let (gate, mut keeper) = gate();
     let caller = spawn_call(&cache, "1h".into(), move || async move {
@@ -115,7 +115,7 @@ async fn section_5_a_load_past_its_callers_limit_is_overtaken_like_any() {
 }
 
 #[tokio::test]
-async fn section_5_the_limit_holds_past_the_cache_and_alone() {
+async fn life_the_limit_holds_past_the_cache_and_alone() {
     let (cache, clock) = cache();
     let inside = cache.clone();
     let past = tokio::spawn(async move {

@@ -51,7 +51,7 @@ fn rule_9_an_invalidation_needs_no_runtime() {
 }
 
 #[tokio::test]
-async fn section_4_soft_with_a_window_serves_stale_while_one_refresh_runs() {
+async fn verbs_soft_with_a_window_serves_stale_while_one_refresh_runs() {
     let (cache, _) = cache();
     cache.put("row", 0_u64, windowed(), ["t"]);
     cache.revalidate_tag("t").await.unwrap();
@@ -73,7 +73,7 @@ async fn section_4_soft_with_a_window_serves_stale_while_one_refresh_runs() {
 }
 
 #[tokio::test]
-async fn section_4_soft_without_a_window_loads_and_waits() {
+async fn verbs_soft_without_a_window_loads_and_waits() {
     let (cache, _) = cache();
     cache.put("row", 1_u64, "1h", ["t"]);
     cache.revalidate_tag("t").await.unwrap();
@@ -81,7 +81,7 @@ async fn section_4_soft_without_a_window_loads_and_waits() {
 }
 
 #[tokio::test]
-async fn section_4_hard_loads_and_waits_whatever_the_windows() {
+async fn verbs_hard_loads_and_waits_whatever_the_windows() {
     let (cache, _) = cache();
     let life = windowed().stale_if_error("1d");
     cache.put("row", 1_u64, life, ["t"]);
@@ -90,7 +90,7 @@ async fn section_4_hard_loads_and_waits_whatever_the_windows() {
 }
 
 #[tokio::test]
-async fn section_4_hard_after_soft_is_hard_and_soft_after_hard_stays_hard() {
+async fn verbs_hard_after_soft_is_hard_and_soft_after_hard_stays_hard() {
     for hard_first in [true, false] {
         let (cache, _) = cache();
         cache.put("row", 1_u64, windowed(), ["t"]);
@@ -109,7 +109,7 @@ async fn section_4_hard_after_soft_is_hard_and_soft_after_hard_stays_hard() {
 }
 
 #[tokio::test]
-async fn section_4_hard_on_one_tag_wins_over_soft_on_another() {
+async fn verbs_hard_on_one_tag_wins_over_soft_on_another() {
     for tags in [["soft", "hard"], ["hard", "soft"]] {
         let (cache, _) = cache();
         cache.put("row", 1_u64, windowed(), tags);
@@ -120,7 +120,7 @@ async fn section_4_hard_on_one_tag_wins_over_soft_on_another() {
 }
 
 #[tokio::test]
-async fn section_4_any_tag_drops_and_no_other_does() {
+async fn verbs_any_tag_drops_and_no_other_does() {
     let (cache, _) = cache();
     for tag in ["a", "b", "c"] {
         cache.put("row", 1_u64, "1h", ["a", "b", "c"]);
@@ -132,7 +132,7 @@ async fn section_4_any_tag_drops_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn section_4_no_tags_do_nothing_and_unknown_ones_are_no_error() {
+async fn verbs_no_tags_do_nothing_and_unknown_ones_are_no_error() {
     let (cache, _) = cache();
     cache.put("row", 1_u64, "1h", ["t"]);
     cache.invalidate_cache([""; 0]).await.unwrap();
@@ -146,7 +146,7 @@ async fn section_4_no_tags_do_nothing_and_unknown_ones_are_no_error() {
 }
 
 #[tokio::test]
-async fn section_4_twice_is_once() {
+async fn verbs_twice_is_once() {
     let (cache, _) = cache();
     for _ in 0..3 {
         cache.put("row", 1_u64, "1h", ["t"]);
@@ -159,7 +159,7 @@ async fn section_4_twice_is_once() {
 }
 
 #[tokio::test]
-async fn section_4_a_second_soft_invalidation_does_not_lengthen_the_window() {
+async fn verbs_a_second_soft_invalidation_does_not_lengthen_the_window() {
     let (cache, clock) = cache();
     let life = Life::from("1d").stale_while_revalidate("100s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -173,7 +173,7 @@ async fn section_4_a_second_soft_invalidation_does_not_lengthen_the_window() {
 }
 
 #[tokio::test]
-async fn section_4_the_window_runs_from_the_first_of_several_tags() {
+async fn verbs_the_window_runs_from_the_first_of_several_tags() {
     let (cache, clock) = cache();
     let life = Life::from("1d").stale_while_revalidate("100s");
     cache.put("row", 1_u64, life, ["a", "b"]);
@@ -185,7 +185,7 @@ async fn section_4_the_window_runs_from_the_first_of_several_tags() {
 }
 
 #[tokio::test]
-async fn section_4_the_window_of_a_new_entry_does_not_run_from_an_old_invalidation() {
+async fn verbs_the_window_of_a_new_entry_does_not_run_from_an_old_invalidation() {
     let (cache, clock) = cache();
     let life = Life::from("1d").stale_while_revalidate("100s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -203,7 +203,7 @@ async fn section_4_the_window_of_a_new_entry_does_not_run_from_an_old_invalidati
 }
 
 #[tokio::test]
-async fn section_4_many_soft_invalidations_never_lengthen_the_window() {
+async fn verbs_many_soft_invalidations_never_lengthen_the_window() {
     let (cache, clock) = cache();
     let life = Life::from("1d").stale_while_revalidate("100s");
     cache.put("row", 1_u64, life, ["t"]);
@@ -216,7 +216,7 @@ async fn section_4_many_soft_invalidations_never_lengthen_the_window() {
 }
 
 #[tokio::test]
-async fn section_4_again_after_repeats_it() {
+async fn verbs_again_after_repeats_it() {
     let (cache, clock) = cache();
     cache.put("row", 1_u64, "1h", ["t"]);
     let told = cache.invalidate_cache("t").again_after("5s");
@@ -237,7 +237,7 @@ async fn section_4_again_after_repeats_it() {
 }
 
 #[tokio::test]
-async fn section_4_again_after_a_soft_one_is_soft() {
+async fn verbs_again_after_a_soft_one_is_soft() {
     let (cache, clock) = cache();
     drop(cache.revalidate_tag("t").again_after(5));
     settle().await;
@@ -248,7 +248,7 @@ async fn section_4_again_after_a_soft_one_is_soft() {
 }
 
 #[tokio::test]
-async fn section_4_inside_a_cached_function_every_verb_is_an_error_and_does_nothing() {
+async fn verbs_inside_a_cached_function_every_verb_is_an_error_and_does_nothing() {
     let (cache, _) = cache();
     cache.put("kept", 1_u64, "1h", ["t"]);
     let inside = cache.clone();
@@ -277,7 +277,7 @@ async fn section_4_inside_a_cached_function_every_verb_is_an_error_and_does_noth
 }
 
 #[tokio::test]
-async fn section_4_inside_a_lone_load_they_are_an_error_too() {
+async fn verbs_inside_a_lone_load_they_are_an_error_too() {
     let (cache, clock) = cache();
     let stuck = crate::support::begin_load(&cache, "row", "1h", &[], 1).await;
     let task = {
