@@ -1,0 +1,151 @@
+//! The look for a stored response, and what it found.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::clock::Timestamp;
+use crate::context;
+use crate::entry::{Entry, Verdict};
+use crate::key::{KeyRef, Space};
+use crate::outward::flow;
+use crate::reason::Reason;
+use crate::store::Store;
+
+/// The sequence number that a request read before it looked.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival(pub(super) u64);
+
+/// A stored value in a caller's hand.
+pub struct Held<V> {
+    entry: Arc<Entry>,
+    stale: bool,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V> Clone for Held<V> {
+    fn clone(&self) -> Self {
+        Self {
+            entry: Arc::clone(&self.entry),
+            stale: self.stale,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<V> fmt::Debug for Held<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry.fmt(f)
+    }
+}
+
+impl<V: 'static> Deref for Held<V> {
+    type Target = V;
+
+    #[inline]
+    fn deref(&self) -> &V {
+        match self.entry.value() {
+            Some(value) => value,
+            None => unreachable!("its type was seen when it was found"),
+        }
+    }
+}
+
+impl<V: 'static> Held<V> {
+    pub(super) fn new(entry: Arc<Entry>, stale: bool) -> Option<Self> {
+        entry.value::<V>()?;
+        Some(Self {
+            entry,
+            stale,
+            value: PhantomData,
+        })
+    }
+
+    /// When the oldest load in it began.
+    #[must_use]
+    pub fn filled_at(&self) -> Timestamp {
+        Timestamp(self.entry.filled_at)
+    }
+
+    /// Until when it is fresh, unless it is invalidated.
+    #[must_use]
+    pub fn fresh_until(&self) -> Timestamp {
+        Timestamp(self.entry.fresh_until)
+    }
+
+    /// Whether it was stale when it was found.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Whether it may be served now that its load failed: its marks are read again.
+    #[must_use]
+    pub fn usable_on_error(&self, cache: &Cache) -> bool {
+        let engine = cache.engine();
+        match self
+            .entry
+            .judge(engine.ledger.sequence(), engine.clock.now().0)
+        {
+            Verdict::Fresh { .. } => true,
+            Verdict::Stale {
+                servable, on_error, ..
+            } => servable || on_error,
+            Verdict::Dead(_) => false,
+        }
+    }
+
+    /// Gives what it carries to the response or load around the current one.
+    pub fn flow(&self, cache: &Cache) {
+        if let Some(context) = context::current() {
+            flow(&context, cache.engine(), &self.entry, self.stale);
+        }
+    }
+}
+
+/// A key that is known not to be storable, for a while.
+pub(super) struct Unstorable(pub(super) u16);
+
+/// The outcome of a look.
+#[derive(Debug)]
+pub enum Found<V> {
+    /// Serve it; `early`: it is about to expire, refresh it.
+    Fresh(Held<V>, bool),
+    /// Serve it, and refresh it.
+    Stale(Held<V>),
+    /// The last response of this key was not storable; the layer's own code for why.
+    Unstorable(u16),
+    /// Load it; what is held may be served if that fails.
+    Miss(Reason, Option<Held<V>>),
+}
+
+/// Looks for a response: no lock, no allocation.
+#[inline]
+pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, Found<V>) {
+    let engine = cache.engine();
+    let key = KeyRef::new(&Space::Http, bytes);
+    let arrival = engine.ledger.sequence();
+    let Some(entry) = engine.store.get(&key) else {
+        return (
+            Arrival(arrival),
+            Found::Miss(engine.trace.reason(key.hash()), None),
+        );
+    };
+    let found = match entry.judge(arrival, engine.clock.now().0) {
+        Verdict::Fresh { early } => match entry.value::<Unstorable>() {
+            Some(mark) => Found::Unstorable(mark.0),
+            None => Held::new(entry, false)
+                .map_or(Found::Miss(Reason::NeverStored, None), |held| {
+                    Found::Fresh(held, early)
+                }),
+        },
+        Verdict::Stale { servable, why, .. } => match Held::new(entry, true) {
+            Some(held) if servable => Found::Stale(held),
+            held => Found::Miss(why, held),
+        },
+        Verdict::Dead(why) => Found::Miss(why, None),
+    };
+    (Arrival(arrival), found)
+}

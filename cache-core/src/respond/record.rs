@@ -1,0 +1,164 @@
+//! A response being made for all, and what is stored beside the responses.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::look::{Held, Unstorable};
+use super::{ResponseKey, Scope};
+use crate::cache::Cache;
+use crate::clock::Timestamp;
+use crate::context::{self, LoadScope};
+use crate::engine::{Engine, LifeChoice};
+use crate::flight::Lead;
+use crate::key::Space;
+use crate::life::Life;
+use crate::reason::{NotStorable, Reason};
+use crate::record::Recorded;
+use crate::stats::Counters;
+use crate::tag::TagName;
+use crate::waits::Wait;
+
+/// A response being made and recorded for all. Dropped without an end, its joiners are released.
+#[derive(Debug)]
+pub struct Recording {
+    lead: Lead,
+    scope: Scope,
+    /// What is around it waits for it.
+    _waits: Option<Wait>,
+}
+
+impl Recording {
+    pub(super) fn new(cache: &Cache, lead: Lead, known: &[TagName], refresh: bool) -> Self {
+        Counters::count(&cache.engine().counters.loads);
+        let around = context::current().filter(|_| !refresh);
+        let load = around.as_ref().and_then(|context| context.load.as_ref());
+        let waits = load.and_then(|load| cache.engine().waits.wait(load.flight, lead.flight.id));
+        let mut scope = Scope::recorded(cache, known, refresh);
+        let mut context = (*scope.context).clone();
+        context.load = Some(LoadScope {
+            flight: lead.flight.id,
+            name: Space::Http.name().into(),
+            permit: load.and_then(|load| load.permit.clone()),
+            response: true,
+        });
+        scope.context = Arc::new(context);
+        Self {
+            lead,
+            scope,
+            _waits: waits,
+        }
+    }
+
+    /// Says which request it is for; see [`Scope::on`].
+    pub fn on(&mut self, path: &str, route: Option<&str>) {
+        self.scope.on(path, route);
+    }
+
+    /// The context in which the handler, and later its body, is polled.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn began(&self) -> Timestamp {
+        Timestamp(self.lead.began)
+    }
+
+    /// Lets joiners in: the head is known and will be stored unless its body fails.
+    pub fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
+        self.lead.share_head(head);
+    }
+
+    /// Ends with a response. `life`: what the response or the layer says; else what is inside, and
+    /// the cache's default, decide. `under`: another key to store it under (`Vary`).
+    ///
+    /// # Errors
+    ///
+    /// Second, why it was not stored.
+    pub fn store<V: Send + Sync + 'static>(
+        self,
+        value: V,
+        weight: usize,
+        life: Option<Life>,
+        under: Option<&ResponseKey>,
+    ) -> (Held<V>, Result<(), Reason>) {
+        let engine = Arc::clone(&self.lead.engine);
+        let recorded = self.scope.close();
+        let choice = life.map_or(LifeChoice::Default, LifeChoice::Explicit);
+        let times = (self.lead.start(), self.lead.began);
+        let key = under.map_or(&self.lead.key, |under| &under.0);
+        let (entry, storable) = engine.entry(key, (value, weight), times, choice, None, recorded);
+        let (entry, fate) = self.lead.land(entry, storable, under.map(|under| &under.0));
+        if fate.is_ok() {
+            engine.stored();
+        }
+        let stale = entry.born_stale;
+        let Some(held) = Held::new(entry, stale) else {
+            unreachable!("it was made of this type")
+        };
+        (held, fate)
+    }
+
+    /// Ends without a response that others may have.
+    pub fn refuse(self, why: NotStorable) {
+        self.lead.fail(why);
+    }
+
+    /// Ends so, and lets the next callers of this key know for a while, so that they do not queue.
+    pub fn refuse_and_mark(self, code: u16, known: &[TagName], lasting: Duration) {
+        let engine = Arc::clone(&self.lead.engine);
+        let key = ResponseKey(self.lead.key.clone());
+        let times = (self.lead.start(), self.lead.began);
+        let mark = Unstorable(code);
+        insert(
+            &engine,
+            &key,
+            mark,
+            0,
+            Life::from_duration(lasting),
+            known,
+            times,
+        );
+        self.lead.fail(NotStorable::Response);
+    }
+}
+
+/// Stores something beside the responses, such as the names of the headers that they vary by.
+pub fn put<V: Send + Sync + 'static>(
+    cache: &Cache,
+    key: &ResponseKey,
+    value: V,
+    weight: usize,
+    life: Life,
+    known: &[TagName],
+) {
+    let engine = cache.engine();
+    let running = engine.ledger.begin();
+    let times = (running.start, engine.clock.now().0);
+    insert(engine, key, value, weight, life, known, times);
+}
+
+fn insert<V: Send + Sync + 'static>(
+    engine: &Arc<Engine>,
+    key: &ResponseKey,
+    value: V,
+    weight: usize,
+    life: Life,
+    known: &[TagName],
+    times: (u64, u64),
+) {
+    let mut recorded = Recorded::new();
+    engine
+        .tags(&Space::Http, known)
+        .iter()
+        .for_each(|tag| recorded.add(tag));
+    let choice = LifeChoice::Explicit(life);
+    let (entry, storable) = engine.entry(&key.0, (value, weight), times, choice, None, recorded);
+    if storable.is_ok() {
+        // Overtaken already: the next request finds out again.
+        let _ = engine.insert_beside(&key.0, Arc::new(entry));
+    }
+}
