@@ -3,7 +3,13 @@
 
 mod layer_support;
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::Poll;
+
 use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
 use axum::routing::get as route;
 use layer_support::*;
 use tower::{Layer, ServiceExt};
@@ -147,4 +153,108 @@ async fn a_request_within_bypass_goes_past_the_layer() {
     let past = cache_core::bypass(get(&app, "/")).await;
     assert_eq!(past.text(), "run 3");
     assert_eq!(get(&app, "/").await.assert_hit().text(), "run 2");
+}
+
+/// Ready chunks of a body, with what is done before each.
+fn chunks<const N: usize>(chunks: [(&'static str, fn()); N]) -> Body {
+    let mut chunks = chunks.into_iter();
+    Body::from_stream(futures_util::stream::poll_fn(move |_| {
+        Poll::Ready(chunks.next().map(|(chunk, act)| {
+            act();
+            Ok::<_, Infallible>(chunk)
+        }))
+    }))
+}
+
+#[tokio::test]
+async fn tags_from_a_tail_that_the_inner_layer_gave_up_reach_the_outer_one() {
+    // By the handler's headers, by its policy, and by the layers' own lifetime: what the inner layer
+    // gives up is as the handler said it.
+    for case in ["headers", "policy", "layers"] {
+        let (cache, _) = cache();
+        let count = Count::default();
+        let runs = count.clone();
+        let handler = move || {
+            runs.up();
+            async move {
+                let nothing: fn() = || {};
+                let body = chunks([
+                    ("past the limit", nothing),
+                    (", the tail", || cache_tag("tail")),
+                ]);
+                match case {
+                    "headers" => ([("cache-control", "max-age=600")], body).into_response(),
+                    "policy" => (CachePolicy::ttl("10m"), body).into_response(),
+                    _ => body.into_response(),
+                }
+            }
+        };
+        let layer = || {
+            let layer = CacheLayer::new().cache(cache.clone());
+            if case == "layers" {
+                layer.ttl("10m")
+            } else {
+                layer
+            }
+        };
+        let app = Router::new()
+            .route("/", route(handler).layer(layer().max_body_bytes(4)))
+            .layer(layer());
+        for run in 1..=2 {
+            let first = get(&app, "/").await;
+            assert_eq!(first.text(), "past the limit, the tail");
+            assert_eq!(count.get(), run, "{case}");
+            get(&app, "/").await.assert_hit();
+            cache.invalidate_cache("tail").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn tags_from_the_tail_of_a_body_reach_the_layer_of_another_cache() {
+    for inner_stores in [true, false] {
+        let (near, _) = cache();
+        let (far, _) = cache();
+        let count = Count::default();
+        let runs = count.clone();
+        let (feed, mut pause) = tokio::sync::mpsc::unbounded_channel::<()>();
+        let pause = Arc::new(tokio::sync::Mutex::new(Some(async move {
+            pause.recv().await;
+        })));
+        let handler = move || {
+            runs.up();
+            let pause = Arc::clone(&pause);
+            async move {
+                let paused = pause.lock().await.take();
+                let tail = futures_util::stream::once(async move {
+                    if let Some(paused) = paused {
+                        paused.await;
+                    }
+                    cache_tag("tail");
+                    Ok::<_, Infallible>("tail")
+                });
+                ([("cache-control", "max-age=600")], Body::from_stream(tail))
+            }
+        };
+        let inner = CacheLayer::new().cache(far.clone());
+        let inner = if inner_stores {
+            inner
+        } else {
+            inner.max_body_bytes(1)
+        };
+        let outer = CacheLayer::new().cache(near.clone());
+        let app = Router::new()
+            .route("/", route(handler).layer(inner))
+            .layer(outer);
+        let first = open(&app, request("/")).await;
+        settle().await;
+        feed.send(()).unwrap();
+        assert_eq!(Reply::of(first).await.text(), "tail");
+        settle().await;
+        get(&app, "/").await.assert_hit();
+        far.invalidate_cache("tail").await.unwrap();
+        near.invalidate_cache("tail").await.unwrap();
+        get(&app, "/").await;
+        assert_eq!(count.get(), 2, "inner stores: {inner_stores}");
+    }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cache_core::respond::Scope;
+use cache_core::respond::{self, Scope};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -61,6 +61,20 @@ impl<B> CacheBody<B> {
     }
 }
 
+/// Polls a body in its own scope. What it learns there flows to the record around with every frame,
+/// since nobody need poll for its end.
+pub(crate) fn poll_telling<B: Body>(
+    scope: &Scope,
+    body: Pin<&mut B>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    let polled = scope.run(|| body.poll_frame(cx));
+    if polled.is_ready() && respond::in_record() {
+        scope.flow();
+    }
+    polled
+}
+
 impl<B> Body for CacheBody<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
@@ -81,7 +95,7 @@ where
             KindProjected::Recorded { reader } => reader.poll_frame(cx),
             KindProjected::Inner { body, scope } => {
                 let polled = match scope {
-                    Some(scope) => scope.run(|| body.poll_frame(cx)),
+                    Some(scope) => poll_telling(scope, body, cx),
                     None => body.poll_frame(cx),
                 };
                 polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))

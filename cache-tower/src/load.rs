@@ -22,9 +22,9 @@ use crate::miss::Miss;
 use crate::policy::CachePolicy;
 use crate::recording::Recording;
 use crate::refusal::{Refusal, answers_the_client};
-use crate::respond::{StoredInside, tell_client};
+use crate::respond::StoredInside;
 use crate::service::{Depth, response_of};
-use crate::stored::{Kept, Variant, clean};
+use crate::stored::{Kept, Variant};
 use crate::storing::Storing;
 use crate::vary::VaryNames;
 
@@ -137,7 +137,7 @@ where
                 );
             }
         };
-        let (mut parts, body) = response.into_parts();
+        let (parts, body) = response.into_parts();
         if parts.status.is_server_error()
             && let Some(held) = usable(&cache, held)
         {
@@ -185,11 +185,6 @@ where
                 );
             }
         };
-        parts.extensions.remove::<CachePolicy>();
-        clean(&mut parts.headers);
-        if judged.client_unsaid {
-            tell_client(&mut parts.headers, judged.life.as_ref());
-        }
         let limit = config.max_body_bytes;
         let storing = Storing {
             lead,

@@ -11,7 +11,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::body::BoxError;
+use crate::body::{BoxError, poll_telling};
 use crate::recording::{End, Recording};
 
 /// What a reader of its own load is compared by.
@@ -99,6 +99,11 @@ where
             match &mut self.tail {
                 Tail::Shared => match ready!(self.poll_shared(cx)) {
                     Shared::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
+                    Shared::Last(frame) => {
+                        self.tell_around();
+                        self.done();
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
                     Shared::Over => {
                         self.tell_around();
                         self.done();
@@ -120,7 +125,9 @@ where
                     else {
                         return self.failed(Box::new(Differs));
                     };
-                    match ready!(scope.run(|| load.as_mut().poll(cx))) {
+                    let loaded = ready!(scope.run(|| load.as_mut().poll(cx)));
+                    scope.flow();
+                    match loaded {
                         Ok(response)
                             if Likeness::of(response.status(), response.headers()) == *likeness =>
                         {
@@ -139,8 +146,7 @@ where
                     }
                 }
                 Tail::Comparing(body, place) => {
-                    let scope = self.role.scope();
-                    match ready!(scope.run(|| body.as_mut().poll_frame(cx))) {
+                    match ready!(poll_telling(self.role.scope(), body.as_mut(), cx)) {
                         Some(Ok(frame)) => {
                             let Ok(data) = frame.into_data() else {
                                 return self.failed(Box::new(Differs));
@@ -163,8 +169,7 @@ where
                     }
                 }
                 Tail::Own(body) => {
-                    let scope = self.role.scope();
-                    let polled = ready!(scope.run(|| body.as_mut().poll_frame(cx)));
+                    let polled = ready!(poll_telling(self.role.scope(), body.as_mut(), cx));
                     if !matches!(polled, Some(Ok(_))) {
                         self.done();
                     }
@@ -183,7 +188,13 @@ where
         if let Some(chunk) = state.chunks.list.get(self.next) {
             self.next += 1;
             self.delivered += chunk.len() as u64;
-            return Poll::Ready(Shared::Frame(Frame::data(chunk.clone())));
+            let frame = Frame::data(chunk.clone());
+            let is_last =
+                matches!(state.end, End::Whole(None)) && self.next == state.chunks.list.len();
+            return Poll::Ready(match is_last {
+                true => Shared::Last(frame),
+                false => Shared::Frame(frame),
+            });
         }
         let first = matches!(self.role, Role::First(_));
         let state = &mut *state;
@@ -235,13 +246,10 @@ where
 
     pub(crate) fn is_end_stream(&self) -> bool {
         match &self.tail {
-            Tail::Shared => self.recording.as_ref().is_none_or(|recording| {
-                let state = recording.state();
-                matches!(state.end, End::Whole(None)) && self.next >= state.chunks.list.len()
-            }),
             Tail::Own(body) => body.is_end_stream(),
             Tail::Done => true,
-            Tail::Loading | Tail::Comparing(..) => false,
+            // Not before the end was polled, which is when it tells around what was learned.
+            Tail::Shared | Tail::Loading | Tail::Comparing(..) => false,
         }
     }
 
@@ -321,6 +329,7 @@ impl<B> Drop for Reader<B> {
 
 enum Shared<B> {
     Frame(Frame<Bytes>),
+    Last(Frame<Bytes>),
     Over,
     Rest(Pin<Box<B>>),
     Error(BoxError),

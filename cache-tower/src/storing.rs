@@ -21,10 +21,12 @@ use crate::conditional::entity_tag;
 use crate::freshness::Judged;
 use crate::key::KeyBuf;
 use crate::load::{Caller, Led, SharedHead, refuse, tell};
+use crate::policy::CachePolicy;
 use crate::reader::Role;
 use crate::recording::{Chunks, Recording};
 use crate::refusal::Refusal;
-use crate::stored::{Kept, Stored, Variant};
+use crate::respond::tell_client;
+use crate::stored::{Kept, Stored, Variant, clean};
 
 /// For how long a body is read on to be stored when nobody listens to it.
 const UNHEARD: Duration = Duration::from_secs(30);
@@ -103,7 +105,12 @@ impl Storing {
                         .headers
                         .insert(ETAG, entity_tag(&whole, &parts.headers));
                 }
+                let said = parts.clone();
+                self.dress(&mut parts);
                 let outcome = self.store(&parts, whole.clone());
+                if outcome.is_err() {
+                    parts = said;
+                }
                 let body = CacheBody::whole(whole);
                 return tell(
                     caller,
@@ -117,6 +124,7 @@ impl Storing {
             }
             Taken::Pending => {
                 let recording = Recording::new(hint, chunks, scope.clone());
+                self.dress(&mut parts);
                 return self.stream(parts, body, recording, scope, caller).await;
             }
             Taken::Whole(trailers) => {
@@ -146,6 +154,16 @@ impl Storing {
                 scope,
             },
         );
+    }
+
+    /// Makes of the handler's head the one that is stored. What is not stored goes on as it was said,
+    /// for a layer further out to judge.
+    fn dress(&self, parts: &mut Parts) {
+        parts.extensions.remove::<CachePolicy>();
+        clean(&mut parts.headers);
+        if self.judged.client_unsaid {
+            tell_client(&mut parts.headers, self.judged.life.as_ref());
+        }
     }
 
     /// Gives the head to those who wait, and reads the body for them and for the store.
