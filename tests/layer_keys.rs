@@ -105,6 +105,37 @@ async fn requests_with_cookies_pass_by_until_it_is_said_what_cookies_mean() {
 }
 
 #[tokio::test]
+async fn cookies_that_handlers_read_in_different_ways_pass_by() {
+    let (cache, _) = cache();
+    let (app, count) = counting(
+        CacheLayer::new()
+            .cache(cache)
+            .ttl("10m")
+            .cookies(Cookies::vary(["lang"])),
+    );
+    send(&app, with("/p", &[("cookie", "a=b")])).await;
+    for line in [
+        "lang =de",
+        "a=b;lang=de",
+        "lang=\"de\"",
+        "$Version=1; lang=de",
+        "l%61ng=de",
+        "lang",
+    ] {
+        let reply = send(&app, with("/p", &[("cookie", line)])).await;
+        assert_eq!(
+            reply.cache(),
+            "revalidate; fwd=bypass; detail=cookie-form",
+            "{line}"
+        );
+    }
+    send(&app, with("/p", &[("cookie", "b=c; x=y")]))
+        .await
+        .assert_hit();
+    assert_eq!(count.get(), 7);
+}
+
+#[tokio::test]
 async fn users_with_different_cookies_share_only_what_is_said() {
     let (first, _) = cache();
     let (app, count) = counting(

@@ -181,24 +181,44 @@ fn write_host(key: &mut KeyBuf, host: &[u8]) {
     key.last_mut(host.len()).make_ascii_lowercase();
 }
 
-/// Writes every value that the request gives the cookie `name`, in their order.
+/// Writes every value that the request gives the cookie `name`, in their order. Its lines are
+/// [plain](are_plain); whether one is the first is written too, since some handlers read no other.
 fn write_cookie(key: &mut KeyBuf, name: &str, headers: &HeaderMap) {
-    let pairs = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|&b| b == b';'))
-        .map(<[u8]>::trim_ascii);
-    for pair in pairs {
-        let (key_part, value) = match pair.iter().position(|&b| b == b'=') {
-            Some(at) => (&pair[..at], &pair[at + 1..]),
-            None => (pair, &pair[pair.len()..]),
-        };
-        if key_part == name.as_bytes() {
-            key.flag(1);
-            key.part(value);
+    for (at, line) in headers.get_all(COOKIE).iter().enumerate() {
+        for pair in line.as_bytes().split(|&b| b == b';') {
+            let pair = pair.strip_prefix(b" ").unwrap_or(pair);
+            let value = pair
+                .strip_prefix(name.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"="));
+            if let Some(value) = value {
+                key.flag(if at == 0 { 1 } else { 2 });
+                key.part(value);
+            }
         }
     }
     key.flag(0);
+}
+
+/// Whether every reader finds the same cookies in a request: each line is `name=value; name=value`
+/// (RFC 6265, section 4.2.1), no value is quoted, and no name is encoded or an attribute.
+pub(crate) fn are_plain(headers: &HeaderMap) -> bool {
+    let is_name = |name: &[u8]| {
+        let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(b);
+        !name.is_empty() && !name.starts_with(b"$") && name.iter().all(token)
+    };
+    let is_value = |value: &[u8]| {
+        let octet = |b: &u8| b.is_ascii_graphic() && !b"\",;\\".contains(b);
+        value.iter().all(octet)
+    };
+    let is_pair = |pair: &[u8]| match pair.iter().position(|&b| b == b'=') {
+        Some(at) => is_name(&pair[..at]) && is_value(&pair[at + 1..]),
+        None => false,
+    };
+    headers.get_all(COOKIE).iter().all(|line| {
+        let mut pairs = line.as_bytes().split(|&b| b == b';');
+        pairs.next().is_some_and(is_pair)
+            && pairs.all(|pair| pair.strip_prefix(b" ").is_some_and(is_pair))
+    })
 }
 
 /// The pattern of the route that axum matched.
@@ -328,11 +348,57 @@ mod tests {
             ..REALM
         };
         let of = |line: &str| key("/", &[("cookie", line)], realm);
-        assert_eq!(of("lang=de; session=1"), of("session=2;lang=de"));
+        assert_eq!(of("lang=de; session=1"), of("session=2; lang=de"));
         assert_ne!(of("lang=de"), of("lang=en"));
         assert_ne!(of("lang=de"), of("theme=de"));
-        assert_ne!(of("lang"), of("session=1"));
+        assert_ne!(of("lang="), of("session=1"));
+        assert_ne!(of("lang=de"), of("language=de"));
         assert_ne!(of("lang=a; lang=b"), of("lang=b; lang=a"));
         assert_eq!(of("session=1"), key("/", &[], realm));
+        let lines = |lines| key("/", lines, realm);
+        assert_ne!(
+            lines(&[("cookie", "lang=de"), ("cookie", "session=1")]),
+            lines(&[("cookie", "session=1"), ("cookie", "lang=de")]),
+        );
+    }
+
+    #[test]
+    fn plain_cookies_are_known() {
+        let of = |line: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_static("a=b"));
+            headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            are_plain(&headers)
+        };
+        assert!(are_plain(&HeaderMap::new()));
+        for line in ["a=b", "a=", "a=b; c=d", "a=b=c; __Host-x=1", "a=%22b%22"] {
+            assert!(of(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "",
+            "a",
+            "=b",
+            "a =b",
+            "a= b",
+            " a=b",
+            "a=b ",
+            "a=b;",
+            "a=b;c=d",
+            "a=b;  c=d",
+            "a=b;\tc=d",
+            "a=b,c",
+            "a=\"b\"",
+            "a=\"b",
+            "a=b\\c",
+            "$Version=1; a=b",
+            "a%62=c",
+            "[a]=b",
+            "a=b; c",
+            "a=b; ; c=d",
+        ] {
+            assert!(!of(line.as_bytes()), "{line}");
+        }
+        assert!(!of(b"a=\xc3\xa4"));
+        assert!(!of(b"\xe4=b"));
     }
 }

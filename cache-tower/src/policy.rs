@@ -151,7 +151,8 @@ pub enum Cookies {
     /// The responses do not depend on cookies: requests with and without them share entries.
     Ignore,
     /// The responses depend on the cookies of these names alone; each combination of their values
-    /// has an entry of its own.
+    /// has an entry of its own. Requests whose `Cookie` is not plain `name=value; name=value`, so that
+    /// not every handler reads the same in it (quoted values, encoded names, bare words), pass by.
     Vary(Vec<String>),
 }
 

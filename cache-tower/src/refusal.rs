@@ -51,6 +51,9 @@ refusals! {
     Host = "host",
     /// It has a `Cookie`, and the layer's own ttl was given without [`cookies`](crate::CacheLayer::cookies).
     Cookie = "cookie",
+    /// It has a `Cookie` that handlers may read in different ways, and the layer's entries depend on
+    /// [named cookies](crate::Cookies::Vary).
+    CookieForm = "cookie-form",
     /// It has an `Authorization`, and the response does not allow sharing.
     Authorization = "authorization",
     /// Nothing declares the response storable.

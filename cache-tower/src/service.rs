@@ -19,10 +19,10 @@ use tower_service::Service;
 
 use crate::body::{BoxError, CacheBody};
 use crate::future::{Oneshot, ResponseFuture};
-use crate::key::{KeyBuf, Realm, client_uri, is_ambiguous, write_key};
+use crate::key::{KeyBuf, Realm, are_plain, client_uri, is_ambiguous, write_key};
 use crate::layer::Config;
 use crate::miss::{Miss, refresh};
-use crate::policy::Bypass;
+use crate::policy::{Bypass, Cookies};
 use crate::refusal::Refusal;
 use crate::respond::{Passed, reuse};
 use crate::status::Forward;
@@ -158,6 +158,9 @@ impl Config {
         }
         if seen.cookie && self.life.is_some() && self.cookies.is_none() {
             return Err(Refusal::Cookie);
+        }
+        if seen.cookie && matches!(self.cookies, Some(Cookies::Vary(_))) && !are_plain(headers) {
+            return Err(Refusal::CookieForm);
         }
         let realm = Realm {
             layer: &self.name,
@@ -383,7 +386,8 @@ impl<S> CacheService<S> {
             | Refusal::Precondition
             | Refusal::RequestBody
             | Refusal::Host
-            | Refusal::Cookie => Forward::Bypass,
+            | Refusal::Cookie
+            | Refusal::CookieForm => Forward::Bypass,
             _ => Forward::Miss,
         };
         let reason = match forward {
