@@ -387,3 +387,77 @@ async fn all_rounds_of_waiting_share_one_wait_limit() {
         other.await.unwrap();
     }
 }
+
+/// A route whose every run waits for ever, telling when it is dropped.
+fn silent(layer: CacheLayer) -> (Router, Count, Count) {
+    struct Ended(Count);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.up();
+        }
+    }
+    let (begun, ended) = (Count::default(), Count::default());
+    let (runs, ends) = (begun.clone(), ended.clone());
+    let handler = move || {
+        runs.up();
+        let ended = Ended(ends.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(ended);
+        }
+    };
+    let app = Router::new().route("/", route(handler).layer(layer));
+    (app, begun, ended)
+}
+
+#[tokio::test]
+async fn a_handler_that_never_answers_is_given_up_when_nobody_waits_any_more() {
+    let (cache, clock) = cache();
+    let (app, begun, ended) = silent(CacheLayer::new().cache(cache).ttl("10m"));
+    let pass = async |seconds: u32| {
+        settle().await;
+        clock.advance(seconds * SECOND);
+        settle().await;
+    };
+    let mut waiting = callers(&app, 2);
+    pass(20).await;
+    waiting.remove(0).abort();
+    pass(9).await;
+    assert_eq!((begun.get(), ended.get()), (1, 0), "the joiner waits");
+    waiting.remove(0).abort();
+    pass(29).await;
+    assert_eq!(ended.get(), 0, "its grace");
+    // Who comes meanwhile has it wait on.
+    waiting = callers(&app, 1);
+    pass(2).await;
+    assert_eq!((begun.get(), ended.get()), (1, 0));
+    waiting.remove(0).abort();
+    pass(31).await;
+    assert_eq!(ended.get(), 1);
+    let later = callers(&app, 1);
+    settle().await;
+    assert_eq!(
+        begun.get(),
+        2,
+        "and the next caller leads a load of its own"
+    );
+    later[0].abort();
+}
+
+#[tokio::test]
+async fn a_refresh_that_never_answers_is_given_up_after_its_own_time() {
+    let (cache, clock) = cache();
+    let life = Life::from_secs(10).stale_while_revalidate(3600 * SECOND);
+    let (app, count, gate) = gated(CacheLayer::new().cache(cache).ttl(life), |n| {
+        format!("run {n}")
+    });
+    gate.add_permits(1);
+    get(&app, "/").await;
+    for (seconds, runs) in [(11, 2), (200, 2), (101, 2), (2, 3)] {
+        clock.advance(seconds * SECOND);
+        settle().await;
+        assert_eq!(get(&app, "/").await.text(), "run 1");
+        settle().await;
+        assert_eq!(count.get(), runs);
+    }
+}

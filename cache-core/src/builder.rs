@@ -82,9 +82,10 @@ impl CacheBuilder {
         self
     }
 
-    /// The most loads that run at once (default: 1,024; at least 1). Others wait for their turn in
-    /// order, for the [wait limit](Self::wait_limit) at most. A load inside a load needs no turn of
-    /// its own, and responses that a layer loads are no loads in this sense.
+    /// The most loads of values that run at once (default: 1,024; at least 1). Others wait for their
+    /// turn in order, for the [wait limit](Self::wait_limit) at most. A load inside a load needs no
+    /// turn of its own. Responses that a layer loads are not counted: a handler runs as soon as it
+    /// would without the layer, and only the cached functions that it calls wait for their turn.
     pub fn max_concurrent_loads(mut self, loads: usize) -> Self {
         self.settings.max_concurrent_loads = loads;
         self

@@ -381,6 +381,16 @@ impl Lead {
         self.began = self.engine.clock.now().0;
     }
 
+    /// Completes when it has no passengers.
+    pub(crate) async fn unawaited(&self) {
+        self.flight.stage.closed().await;
+    }
+
+    /// Whether it has passengers.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.flight.stage.receiver_count() > 0
+    }
+
     /// Lets passengers in before the end.
     pub(crate) fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
         self.flight.stage.send_replace(Stage::Head(head));

@@ -1,11 +1,15 @@
 //! One load of a response, as a task of its own: calls the inner service and judges what comes back.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::respond::{Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
-use cache_core::{Cache, NotStorable, Timestamp};
+use cache_core::{Cache, Clock, NotStorable, Timestamp};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -27,6 +31,11 @@ use crate::service::{Depth, response_of};
 use crate::stored::{Kept, Variant};
 use crate::storing::Storing;
 use crate::vary::VaryNames;
+
+/// For how long a response is made, its head or its body, when nobody waits for it any more.
+pub(crate) const UNAWAITED: Duration = Duration::from_secs(30);
+/// For how long one is made in the background, for nobody to begin with.
+const REFRESHING: Duration = Duration::from_secs(5 * 60);
 
 /// What the caller whose request was loaded is told.
 pub(crate) enum Led<B, E> {
@@ -95,7 +104,7 @@ where
     ReqBody: Send + 'static,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    pub(crate) async fn run(self, caller: Caller<ResBody, S::Error>) {
+    pub(crate) async fn run(self, mut caller: Caller<ResBody, S::Error>) {
         let Self {
             mut lead,
             miss,
@@ -120,9 +129,11 @@ where
         let refreshed = held.clone();
         prepare(&mut request);
 
-        let response = match scope.enter(Oneshot::new(service, request)).await {
-            Ok(response) => response,
-            Err(error) => {
+        let response = scope.enter(Oneshot::new(service, request));
+        let response = match while_awaited(&lead, &mut caller, &cache.clock(), response).await {
+            Some(Ok(response)) => response,
+            None => return refresh_failed(&cache, refreshed.as_ref()),
+            Some(Err(error)) => {
                 lead.refuse(NotStorable::Error);
                 refresh_failed(&cache, refreshed.as_ref());
                 return tell(
@@ -197,6 +208,37 @@ where
         };
         storing.take(parts, Box::pin(body), scope, caller).await;
     }
+}
+
+/// What `making` comes to, unless nobody waits for it for too long: its handler may never answer.
+async fn while_awaited<F: Future, B, E>(
+    lead: &Lead,
+    caller: &mut Caller<B, E>,
+    clock: &Clock,
+    making: F,
+) -> Option<F::Output> {
+    let mut making = pin!(making);
+    let mut given_up = pin!(async {
+        let patience = match caller {
+            Some(caller) => {
+                caller.closed().await;
+                UNAWAITED
+            }
+            None => REFRESHING,
+        };
+        loop {
+            lead.unawaited().await;
+            clock.sleep(patience).await;
+            if !lead.is_awaited() {
+                return;
+            }
+        }
+    });
+    poll_fn(|cx| match making.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => given_up.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// Makes of a client's request one whose response serves all: whole, since the layer compares

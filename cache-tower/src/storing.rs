@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::respond::{self, Recording as Lead, ResponseKey, Scope};
@@ -20,7 +19,7 @@ use crate::body::{BoxError, CacheBody};
 use crate::conditional::entity_tag;
 use crate::freshness::Judged;
 use crate::key::KeyBuf;
-use crate::load::{Caller, Led, SharedHead, refuse, tell};
+use crate::load::{Caller, Led, SharedHead, UNAWAITED, refuse, tell};
 use crate::policy::CachePolicy;
 use crate::reader::Role;
 use crate::recording::{Chunks, Recording};
@@ -28,8 +27,6 @@ use crate::refusal::Refusal;
 use crate::respond::tell_client;
 use crate::stored::{Kept, Stored, Variant, clean};
 
-/// For how long a body is read on to be stored when nobody listens to it.
-const UNHEARD: Duration = Duration::from_secs(30);
 /// For how long the names are kept that responses vary by.
 const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
 /// How many frames are taken without a pause for other tasks.
@@ -305,7 +302,7 @@ async fn heard_frame<B: Body>(
             return Poll::Pending;
         }
         if unheard.is_none() {
-            unheard.set(Some(clock.sleep(UNHEARD)));
+            unheard.set(Some(clock.sleep(UNAWAITED)));
         }
         match unheard.as_mut().as_pin_mut() {
             Some(sleep) => sleep.poll(cx).map(|()| None),

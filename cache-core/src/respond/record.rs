@@ -67,6 +67,17 @@ impl Recording {
         Timestamp(self.lead.began)
     }
 
+    /// Completes when nobody waits for it, its own caller aside.
+    pub async fn unawaited(&self) {
+        self.lead.unawaited().await;
+    }
+
+    /// Whether anybody waits for it, its own caller aside.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.lead.is_awaited()
+    }
+
     /// Lets joiners in: the head is known and will be stored unless its body fails.
     pub fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
         self.lead.share_head(head);
