@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use revalidate::{Cache, CacheLayer, CachePolicy, Clock, LoadTimeout, web_method};
 use tower::ServiceExt;
@@ -141,4 +142,77 @@ async fn a_handler_that_asks_for_its_own_response_does_not_wait_for_itself() {
         soon(body_of(app, "/", "text/html")).await,
         "application/json"
     );
+}
+
+#[tokio::test]
+async fn what_a_functions_response_states_of_its_freshness_is_read_as_a_layer_reads_it() {
+    type Page = ([(header::HeaderName, &'static str); 1], &'static str);
+    static LOADS: AtomicU32 = AtomicU32::new(0);
+
+    fn page(control: &'static str) -> Page {
+        LOADS.fetch_add(1, Ordering::SeqCst);
+        ([(header::CACHE_CONTROL, control)], "page")
+    }
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn whole(control: &'static str) -> Response {
+        page(control).into_response()
+    }
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn parts(control: &'static str) -> Page {
+        page(control)
+    }
+
+    for (control, seconds) in [
+        ("max-age=0", 0),
+        ("max-age =60", 0),
+        ("max-age=60, no-store", 0),
+        ("max-age=5", 5),
+        ("max-age=60, s-maxage=5", 5),
+        ("max-age=7200", 3600),
+        ("x=\"a, no-store\"", 3600),
+    ] {
+        let clock = Clock::manual();
+        let cache = Cache::builder().clock(clock.clone()).build();
+        let loads = || LOADS.swap(0, Ordering::SeqCst);
+        cache
+            .enter(async {
+                for (passed, expected) in [
+                    (0, 2),
+                    (seconds - 1, if seconds == 0 { 2 } else { 0 }),
+                    (1, 2),
+                ] {
+                    clock.advance(Duration::from_secs(u64::try_from(passed).unwrap_or(0)));
+                    whole(control).await;
+                    parts(control).await;
+                    assert_eq!(loads(), expected, "{control}, {passed} s later");
+                }
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stated_freshness_longer_than_the_functions_life_leaves_its_windows() {
+    static LOADS: AtomicU32 = AtomicU32::new(0);
+
+    #[web_method(cache(ttl = "10s", stale_if_error = "1h"))]
+    async fn page() -> Response {
+        match LOADS.fetch_add(1, Ordering::SeqCst) {
+            0 => ([(header::CACHE_CONTROL, "max-age=60")], "page").into_response(),
+            _ => axum::http::StatusCode::BAD_GATEWAY.into_response(),
+        }
+    }
+
+    let clock = Clock::manual();
+    let cache = Cache::builder().clock(clock.clone()).build();
+    cache
+        .enter(async {
+            for (passed, status) in [(0, 200), (59, 200), (1, 502)] {
+                clock.advance(Duration::from_secs(passed));
+                assert_eq!(page().await.status(), status, "{passed} s later");
+            }
+        })
+        .await;
 }

@@ -193,8 +193,7 @@ impl Engine {
             (None, LifeChoice::Default) => (self.settings.default_life, false),
         };
         if let Some(at_most) = at_most {
-            // No window either: it would be served for longer.
-            life = Life::from_duration(life.ttl().min(at_most));
+            life = life.at_most(at_most);
         }
         let mut fresh_until = began.saturating_add(self.jittered(&life));
         if !explicit {

@@ -41,8 +41,9 @@ pub enum InvalidateError {
     NoCurrentCache,
 }
 
-/// The caller's time limit for a load passed, and there was no stale value to serve. The load goes
-/// on and is stored when it ends.
+/// The caller's time limit for a load passed, and there was no stale value to serve. A load that is a
+/// task of its own goes on, and its value is stored when it ends; one that runs in its caller
+/// (`foreground`, past a wait limit, without a cache) ends here, and stores nothing.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("loading `{name}` took longer than its time limit of {limit:?}")]
 #[non_exhaustive]

@@ -76,6 +76,15 @@ impl Life {
         }
     }
 
+    /// The same, but nothing is served for longer than `limit`, its windows included.
+    pub(crate) fn at_most(mut self, limit: Duration) -> Self {
+        self.ttl = self.ttl.min(limit);
+        let left = limit - self.ttl;
+        self.stale_while_revalidate = self.stale_while_revalidate.min(left);
+        self.stale_if_error = self.stale_if_error.min(left);
+        self
+    }
+
     /// The built-in profile of this name.
     #[must_use]
     pub const fn profile(name: &str) -> Option<Self> {

@@ -33,7 +33,7 @@ pub use returns::{
     Shape, Storable, UnsendableShape, UnstorableShape, restore,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
-pub use values::{OwnedArgument, Weighing, weigher, weighing};
+pub use values::{OwnedArgument, Verdict, Weighing, weigher, weighing};
 
 /// A value whose type the compiler is asked about.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub mod dispatch {
         ShapeOfUnstorableInside,
     };
     pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
-    pub use super::values::{RefusalNone, WeighByLength, WeighBySize, WeighByWeight};
+    pub use super::values::{VerdictNone, WeighByLength, WeighBySize, WeighByWeight};
 }
 
 /// Adds tags to the enclosing load.

@@ -318,12 +318,12 @@ pub(crate) fn load(model: &Model) -> TokenStream {
             let __later = {
                 let #returned: #result = #value;
                 #after
-                let __refusal = {
+                let __verdict = {
                     #[allow(unused_imports)]
                     use #private::dispatch::*;
-                    (&&#private::Probe(&#returned)).refusal()
+                    (&&#private::Probe(&#returned)).verdict()
                 };
-                match __plan.finish(#returned, __refusal) {
+                match __plan.finish(#returned, __verdict) {
                     #private::Finishing::Now(__finished) => return __finished,
                     #private::Finishing::Later(__later) => __later,
                 }

@@ -16,5 +16,5 @@ pub use responses::{
 /// The traits of method resolution, beside those of `cache_core::macro_support::dispatch`.
 pub mod dispatch {
     pub use super::keys::{KeyKindUndecided, PeelExtractor, StateKind};
-    pub use super::responses::{RefusalByStatus, ShapeOfResponse, ValueTagsInside};
+    pub use super::responses::{ShapeOfResponse, ValueTagsInside, VerdictByHead};
 }

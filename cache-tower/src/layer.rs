@@ -64,8 +64,9 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// # What the handler sees
 ///
 /// A GET that may be shared runs as a task of its own, so that a client that leaves strands nobody;
-/// it is given up when nobody has waited for its response for 30 s (in the background: 5 min). It has no `If-None-Match` and `If-Modified-Since`, which the layer answers itself. In it the cache
-/// is current, and the tags of every cached call flow into the stored response.
+/// it is given up when nobody has waited for its response for 30 s (in the background: 5 min). It has
+/// no `If-None-Match` and `If-Modified-Since`, which the layer answers itself. In it the cache is
+/// current, and the tags of every cached call flow into the stored response.
 ///
 /// # What clients see
 ///

@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::returns::{Finishing, HasNone, SaysTimeout, Sendable, Shape, Storable};
+use super::values::Verdict;
 use crate::error::LoadTimeout;
 use crate::life::Life;
-use crate::reason::NotStorable;
 use crate::spi::{Call, CallOptions, Fetched, Finished};
 
 /// How long a `None` is kept, at most.
@@ -110,16 +110,22 @@ impl<V, R> Plan<V, R> {
         }
     }
 
-    /// What becomes of the body's output; `refusal` where its content says that it is not stored.
-    pub fn finish(self, output: R, refusal: Option<NotStorable>) -> Finishing<V, R> {
-        if let Some(why) = refusal {
-            return Finishing::Now(Finished::Refuse(output, why));
-        }
-        match ((self.finish)(output), self.none) {
-            (Finishing::Now(Finished::Store(value)), Some(none)) if (none.is_none)(&value) => {
-                Finishing::Now(Finished::StoreFor(value, none.limit))
+    /// What becomes of the body's output, which says this of itself.
+    pub fn finish(self, output: R, verdict: Verdict) -> Finishing<V, R> {
+        let said = match verdict {
+            Ok(said) => said,
+            Err(why) => return Finishing::Now(Finished::Refuse(output, why)),
+        };
+        match (self.finish)(output) {
+            Finishing::Now(Finished::Store(value)) => {
+                let none = self.none.filter(|none| (none.is_none)(&value));
+                let limits = [none.map(|none| none.limit), said];
+                Finishing::Now(match limits.into_iter().flatten().min() {
+                    Some(at_most) => Finished::StoreFor(value, at_most),
+                    None => Finished::Store(value),
+                })
             }
-            (finishing, _) => finishing,
+            finishing => finishing,
         }
     }
 

@@ -5,6 +5,7 @@ use std::ffi::{CStr, OsStr};
 use std::marker::PhantomData;
 use std::mem::size_of_val;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -121,14 +122,17 @@ macro_rules! unsized_owned {
 }
 unsized_owned!(str, Path, OsStr, CStr);
 
-/// Values of most types are stored whatever they are; those of axum may carry an error's status.
-pub trait RefusalNone {
-    /// Why this value is not stored.
-    fn refusal(&self) -> Option<NotStorable>;
+/// What an output says itself of its storing: for how long at most, where it says so, or why not.
+pub type Verdict = Result<Option<Duration>, NotStorable>;
+
+/// Values of most types say nothing; those of axum may carry an error's status, or a lifetime.
+pub trait VerdictNone {
+    /// What this value says.
+    fn verdict(&self) -> Verdict;
 }
 
-impl<T: ?Sized> RefusalNone for Probe<'_, T> {
-    fn refusal(&self) -> Option<NotStorable> {
-        None
+impl<T: ?Sized> VerdictNone for Probe<'_, T> {
+    fn verdict(&self) -> Verdict {
+        Ok(None)
     }
 }

@@ -1,8 +1,8 @@
 //! Responses of cached functions: kept as status, headers, extensions and body.
 //!
 //! What a layer would not store is not stored here either, and reaches its caller all the same: an
-//! error's status without explicit freshness, `Set-Cookie`, `private`, `no-store`, an event stream,
-//! a body that fails, is longer than [`MAX_BODY`], has trailers, or does not end within [`MAX_WAIT`].
+//! error's status without explicit freshness, `Set-Cookie`, `private`, `no-store`, `max-age=0`, an
+//! event stream, a body that fails, is longer than [`MAX_BODY`], has trailers, or does not end within [`MAX_WAIT`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::body::Body;
@@ -18,12 +18,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use cache_core::macro_support::{
     CacheTags, Finished, Finishing, LoadTimeout, Probe, Returned, SaysTimeout, Shape, TagSink,
-    add_tags_of,
+    Verdict, add_tags_of,
 };
-use cache_core::{CacheWeight, NotStorable};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, SET_COOKIE};
+use cache_core::{Cache, CacheWeight, NotStorable};
+use http::header::SET_COOKIE;
 use http::{Extensions, HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
+
+use crate::freshness::{CacheControl, explicit_lifetime, initial_age, is_event_stream};
 
 /// The longest body of a function's response that is stored, in bytes.
 pub const MAX_BODY: usize = 2 << 20;
@@ -118,12 +120,7 @@ impl Shape for ResponseShape {
     }
 
     fn finish(output: Response) -> Finishing<StoredResponse, Response> {
-        Finishing::Later(Box::pin(async {
-            match keep(output).await {
-                Ok(stored) => Finished::Store(stored),
-                Err((response, why)) => Finished::Refuse(response, why),
-            }
-        }))
+        Finishing::Later(Box::pin(keep(output, |response| response)))
     }
 }
 
@@ -139,12 +136,7 @@ impl<E: Send + 'static> Shape for FallibleResponseShape<E> {
     fn finish(output: Self::Output) -> Finishing<StoredResponse, Self::Output> {
         match output {
             Err(error) => Finishing::Now(Finished::Refuse(Err(error), NotStorable::Error)),
-            Ok(response) => Finishing::Later(Box::pin(async {
-                match keep(response).await {
-                    Ok(stored) => Finished::Store(stored),
-                    Err((response, why)) => Finished::Refuse(Ok(response), why),
-                }
-            })),
+            Ok(response) => Finishing::Later(Box::pin(keep(response, Ok))),
         }
     }
 }
@@ -165,60 +157,52 @@ impl<E: Send + 'static> SaysTimeout for FallibleResponseShape<E> {
     }
 }
 
-/// Why a head is not stored.
-fn refused(status: StatusCode, headers: &HeaderMap) -> Option<NotStorable> {
-    let says = |wanted: &[&str]| {
-        headers.get_all(CACHE_CONTROL).iter().any(|value| {
-            let directives = value.to_str().unwrap_or("no-store").split(',');
-            directives
-                .map(|d| d.split('=').next().unwrap_or(d).trim())
-                .any(|directive| {
-                    wanted
-                        .iter()
-                        .any(|wanted| directive.eq_ignore_ascii_case(wanted))
-                })
-        })
-    };
-    let stream = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+/// What a head says of its storing, as a layer would read it. What it states of freshness is a limit:
+/// the function's own lifetime may be shorter.
+fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    let control = CacheControl::of(headers);
     let partial = matches!(
         status,
         StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED
     ) || status.is_informational();
     if headers.contains_key(SET_COOKIE)
-        || says(&["private", "no-store", "no-cache"])
-        || stream
+        || control.private
+        || control.no_store
+        || control.no_cache
+        || is_event_stream(headers)
         || partial
     {
-        return Some(NotStorable::Response);
+        return Err(NotStorable::Response);
     }
-    let explicit = says(&["max-age", "s-maxage"]) || headers.contains_key(EXPIRES);
-    match status {
-        _ if explicit => None,
+    let now = Cache::current().map_or_else(SystemTime::now, |cache| cache.clock().system_time());
+    let left = explicit_lifetime(&control, headers, now)
+        .map(|lifetime| lifetime.saturating_sub(initial_age(headers, now, Duration::ZERO)));
+    match left {
+        Some(left) if !left.is_zero() => Ok(Some(left)),
         // A stale value may stand in for these (RFC 5861, section 4).
-        _ if status.is_server_error() => Some(NotStorable::Error),
-        _ if status.is_client_error() => Some(NotStorable::Response),
-        _ => None,
+        _ if status.is_server_error() => Err(NotStorable::Error),
+        Some(_) => Err(NotStorable::Response),
+        None if status.is_client_error() => Err(NotStorable::Response),
+        None => Ok(None),
     }
 }
 
 /// Reads a response to its end, or gives it back whole.
-async fn keep(response: Response) -> Result<StoredResponse, (Response, NotStorable)> {
+async fn keep<R>(response: Response, output: fn(Response) -> R) -> Finished<StoredResponse, R> {
     let (parts, mut body) = response.into_parts();
     let back = |parts, frames: VecDeque<_>, rest, why| {
         let body = Body::new(Replay { frames, rest });
-        (Response::from_parts(parts, body), why)
+        Finished::Refuse(output(Response::from_parts(parts, body)), why)
     };
     let length = body.size_hint().exact();
-    let refusal = refused(parts.status, &parts.headers).or_else(|| {
-        length
-            .filter(|n| *n > MAX_BODY as u64)
-            .map(|_| NotStorable::TooLarge)
-    });
-    if let Some(why) = refusal {
-        return Err((Response::from_parts(parts, body), why));
-    }
+    let at_most = match verdict(parts.status, &parts.headers) {
+        Ok(_) if length.is_some_and(|n| n > MAX_BODY as u64) => Err(NotStorable::TooLarge),
+        verdict => verdict,
+    };
+    let at_most = match at_most {
+        Ok(at_most) => at_most,
+        Err(why) => return back(parts, VecDeque::new(), Some(body), why),
+    };
     let mut frames: VecDeque<Result<Frame<Bytes>, axum::Error>> = VecDeque::new();
     let mut total = 0;
     // A body of known length is being sent; one of unknown length may be a stream without an end.
@@ -234,7 +218,7 @@ async fn keep(response: Response) -> Result<StoredResponse, (Response, NotStorab
             }
         });
         let Some(next) = next.await else {
-            return Err(back(parts, frames, Some(body), NotStorable::TooLarge));
+            return back(parts, frames, Some(body), NotStorable::TooLarge);
         };
         let Some(frame) = next else { break };
         let why = match &frame {
@@ -251,19 +235,23 @@ async fn keep(response: Response) -> Result<StoredResponse, (Response, NotStorab
         frames.push_back(frame);
         if let Some(why) = why {
             let rest = (!failed).then_some(body);
-            return Err(back(parts, frames, rest, why));
+            return back(parts, frames, rest, why);
         }
     }
     let data = frames
         .into_iter()
         .filter_map(|frame| frame.ok()?.into_data().ok());
     let body = gather(data, total);
-    Ok(StoredResponse {
+    let stored = StoredResponse {
         status: parts.status,
         headers: parts.headers,
         extensions: parts.extensions,
         body,
-    })
+    };
+    match at_most {
+        Some(at_most) => Finished::StoreFor(stored, at_most),
+        None => Finished::Store(stored),
+    }
 }
 
 /// One piece; a body that came in one is not copied.
@@ -325,13 +313,13 @@ impl http_body::Body for Replay {
 
 /// Tuples that are responses: their head is looked at once, on a copy, when they are loaded.
 pub trait HasStatus {
-    /// Why it is not stored.
-    fn refused(&self) -> Option<NotStorable>;
+    /// What it says of its storing.
+    fn verdict(&self) -> Verdict;
 }
 
 impl HasStatus for StatusCode {
-    fn refused(&self) -> Option<NotStorable> {
-        refused(*self, &HeaderMap::new())
+    fn verdict(&self) -> Verdict {
+        verdict(*self, &HeaderMap::new())
     }
 }
 
@@ -341,9 +329,9 @@ macro_rules! tuples {
         where
             ($($name,)+): IntoResponse,
         {
-            fn refused(&self) -> Option<NotStorable> {
+            fn verdict(&self) -> Verdict {
                 let response = self.clone().into_response();
-                refused(response.status(), response.headers())
+                verdict(response.status(), response.headers())
             }
         }
     )+ };
@@ -351,26 +339,26 @@ macro_rules! tuples {
 tuples! { A B; A B C; A B C D; A B C D E; }
 
 impl<T: HasStatus> HasStatus for Option<T> {
-    fn refused(&self) -> Option<NotStorable> {
-        self.as_ref().and_then(T::refused)
+    fn verdict(&self) -> Verdict {
+        self.as_ref().map_or(Ok(None), T::verdict)
     }
 }
 
 impl<T: HasStatus, E> HasStatus for Result<T, E> {
-    fn refused(&self) -> Option<NotStorable> {
-        self.as_ref().ok().and_then(T::refused)
+    fn verdict(&self) -> Verdict {
+        self.as_ref().map_or(Ok(None), T::verdict)
     }
 }
 
-/// Asks a returned value for its status.
-pub trait RefusalByStatus {
-    /// Why it is not stored.
-    fn refusal(&self) -> Option<NotStorable>;
+/// Asks a returned value for its head.
+pub trait VerdictByHead {
+    /// What it says of its storing.
+    fn verdict(&self) -> Verdict;
 }
 
-impl<T: HasStatus> RefusalByStatus for &Probe<'_, T> {
-    fn refusal(&self) -> Option<NotStorable> {
-        self.0.refused()
+impl<T: HasStatus> VerdictByHead for &Probe<'_, T> {
+    fn verdict(&self) -> Verdict {
+        self.0.verdict()
     }
 }
 

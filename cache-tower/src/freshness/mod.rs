@@ -12,6 +12,8 @@ use http::header::{AGE, DATE, EXPIRES, HeaderName};
 
 pub(crate) use control::CacheControl;
 pub(crate) use control::delta_seconds;
+#[cfg(feature = "axum")]
+pub(crate) use storable::is_event_stream;
 pub(crate) use storable::{Judged, Rules, judge};
 
 /// The freshness lifetime that a response states (RFC 9111, section 4.2.1): `s-maxage`, else
