@@ -168,17 +168,19 @@ async fn errors_are_stored_where_they_state_their_freshness() {
 }
 
 #[tokio::test]
-async fn other_methods_pass_by() {
+async fn other_methods_pass_by_and_drop_what_they_may_have_changed() {
     let (cache, _) = cache();
     let layer = CacheLayer::new().cache(cache).ttl("10m");
     let (app, count) = app(layer, |n| format!("run {n}"));
     get(&app, "/a").await;
+    get(&app, "/b").await;
     let mut post = request("/a");
     *post.method_mut() = Method::POST;
     let posted = send(&app, post).await;
     assert_eq!(posted.cache(), "revalidate; fwd=method; detail=method");
-    assert_eq!(count.get(), 2);
-    get(&app, "/a").await.assert_hit();
+    assert_eq!(count.get(), 3);
+    get(&app, "/a").await.assert_miss("tag");
+    get(&app, "/b").await.assert_hit();
 }
 
 #[tokio::test]

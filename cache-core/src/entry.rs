@@ -37,6 +37,8 @@ pub(crate) struct Rest {
     pub(crate) loaded_at: u64,
     pub(crate) stale_while_revalidate: u64,
     pub(crate) stale_if_error: u64,
+    /// For how long it is kept once it is stale, be it served or not: who stored it may validate it.
+    pub(crate) kept_stale: u64,
     /// When the oldest of the loads in it began.
     pub(crate) filled_at: u64,
     /// After a failed refresh: not before then again.
@@ -106,6 +108,7 @@ impl<V> Entry<V> {
                 loaded_at: times.loaded_at,
                 stale_while_revalidate: nanos(life.stale_while_revalidate_window()),
                 stale_if_error: nanos(life.stale_if_error_window()),
+                kept_stale: 0,
                 filled_at: times.filled_at,
                 retry_at: AtomicU64::new(0),
                 tags: tags.into_boxed_slice(),
@@ -161,29 +164,29 @@ impl<V: ?Sized> Entry<V> {
         }
     }
 
-    /// Whether no read will ever be served by it again, and when that will be so.
+    /// Whether nothing will ever be made of it again, and when that will be so.
     pub(crate) fn spent(&self, sequence: u64, now: u64) -> Spent {
         match self.judge(sequence, now) {
-            Verdict::Dead(why)
-            | Verdict::Stale {
-                servable: false,
-                on_error: false,
-                why,
-                ..
-            } => Spent::Already(why),
-            Verdict::Stale { since, .. } => Spent::At(
-                since.saturating_add(self.stale_while_revalidate.max(self.stale_if_error)),
-            ),
+            Verdict::Dead(why) => Spent::Already(why),
+            Verdict::Stale { since, why, .. } => {
+                let windows = self.stale_while_revalidate.max(self.stale_if_error);
+                let end = since.saturating_add(windows.max(self.kept_stale));
+                if now < end {
+                    Spent::At(end)
+                } else {
+                    Spent::Already(why)
+                }
+            }
             Verdict::Fresh { .. } => Spent::NotYet,
         }
     }
 }
 
-/// Whether an entry can still be served.
+/// Whether an entry is still good for anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spent {
     Already(Reason),
-    /// Stale, and served so until then.
+    /// Stale, and served so or validated until then.
     At(u64),
     NotYet,
 }

@@ -19,9 +19,11 @@ use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::context;
 use crate::key::{Key, KeyRef, Space};
+use crate::marks::Kind;
 use crate::outward::{note, tell};
 use crate::reason::Reason;
 use crate::stats::Counters;
+use crate::tag::TagName;
 
 /// An owned key of a response.
 #[derive(Clone, Debug)]
@@ -39,6 +41,16 @@ impl ResponseKey {
 #[must_use]
 pub fn same_cache(one: &Cache, other: &Cache) -> bool {
     Arc::ptr_eq(one.engine(), other.engine())
+}
+
+/// Invalidates the tags hard, for good: what asks is the answer to a request, and no caller is told.
+/// A response around it that is being recorded is not stored.
+pub fn invalidate(cache: &Cache, names: &[TagName]) {
+    let engine = cache.engine();
+    if let Some(record) = context::current().and_then(|context| context.record.clone()) {
+        record.with(|recorded| recorded.invalidated = true);
+    }
+    engine.invalidate(Kind::Hard, names);
 }
 
 /// Whether a load or a response around this call is being recorded.

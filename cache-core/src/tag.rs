@@ -25,6 +25,8 @@ impl TagName {
     const FUNCTION: char = 'f';
     const SCOPE: char = 's';
     const ALL: char = '*';
+    const RESOURCE: char = 'h';
+    const GROUP: char = 'g';
 
     /// A user's tag.
     ///
@@ -43,6 +45,19 @@ impl TagName {
             tag: tag.chars().take(32).collect(),
             length: tag.chars().count(),
         })
+    }
+
+    /// What is known by one URI: an authority, lower-case, with a path and a query.
+    #[must_use]
+    pub fn resource(authority: &str, path_and_query: &str) -> Self {
+        Self::of(Self::RESOURCE, &format!("{authority}{path_and_query}"))
+    }
+
+    /// A group of an origin's responses (RFC 9875).
+    #[must_use]
+    pub fn group(authority: &str, group: &str) -> Self {
+        // No authority has a space.
+        Self::of(Self::GROUP, &format!("{authority} {group}"))
     }
 
     pub(crate) fn function(name: &str) -> Self {

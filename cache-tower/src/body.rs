@@ -53,6 +53,14 @@ impl<B> CacheBody<B> {
         }
     }
 
+    /// All of it, where it is there.
+    pub(crate) fn as_whole(&self) -> Option<Bytes> {
+        match &self.kind {
+            Kind::Whole { bytes } => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     /// `scope` is in force while the body is polled: it may call cached functions.
     pub(crate) const fn inner(body: B, scope: Option<Scope>) -> Self {
         Self {

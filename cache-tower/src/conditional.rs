@@ -1,7 +1,7 @@
 //! Validators, and clients' conditional requests (RFC 9110, sections 8.8 and 13).
 
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -22,10 +22,12 @@ pub(crate) fn is_current(request: &HeaderMap, status: StatusCode, response: &Hea
     if !request.contains_key(IF_MODIFIED_SINCE) {
         return false;
     }
-    match (
-        date(request, IF_MODIFIED_SINCE),
-        date(response, LAST_MODIFIED),
-    ) {
+    // Without `Last-Modified`, by when it was made (RFC 9111, section 4.3.2).
+    let modified = match response.contains_key(LAST_MODIFIED) {
+        true => date(response, LAST_MODIFIED),
+        false => date(response, DATE),
+    };
+    match (date(request, IF_MODIFIED_SINCE), modified) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
@@ -53,7 +55,8 @@ fn lists(mut line: &[u8], etag: Option<&[u8]>) -> bool {
     false
 }
 
-fn opaque(etag: &[u8]) -> &[u8] {
+/// A tag without its mark of weakness.
+pub(crate) fn opaque(etag: &[u8]) -> &[u8] {
     etag.strip_prefix(b"W/").unwrap_or(etag)
 }
 

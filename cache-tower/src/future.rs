@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{HeaderMap, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -34,6 +34,25 @@ impl<B, E> ResponseFuture<B, E> {
         future: impl Future<Output = Result<Response<CacheBody<B>>, E>> + Send + 'static,
     ) -> Self {
         Self(State::Boxed(Box::pin(future)))
+    }
+}
+
+impl<B: 'static, E: 'static> ResponseFuture<B, E> {
+    /// Changes the headers of what it comes to.
+    pub(crate) fn with_headers(self, change: impl FnOnce(&mut HeaderMap) + Send + 'static) -> Self {
+        match self.0 {
+            State::Ready(mut response) => {
+                if let Some(response) = &mut response {
+                    change(response.headers_mut());
+                }
+                Self(State::Ready(response))
+            }
+            State::Boxed(future) => Self::boxed(async move {
+                let mut response = future.await?;
+                change(response.headers_mut());
+                Ok(response)
+            }),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use http::header::COOKIE;
+use http::header::{COOKIE, FORWARDED, HeaderName};
 use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
 use crate::layer::Name;
@@ -82,6 +82,13 @@ impl KeyBuf {
     /// Marks what follows as the second level.
     pub(crate) fn begin_variant(&mut self) {
         self.flag(b'V');
+    }
+
+    /// The key of what is stored of a part.
+    pub(crate) fn of_part(&self) -> Self {
+        let mut key = self.clone();
+        key.flag(b'P');
+        key
     }
 
     fn last_mut(&mut self, count: usize) -> &mut [u8] {
@@ -172,6 +179,79 @@ pub(crate) fn write_key(
             write_cookie(key, name, headers);
         }
     }
+}
+
+/// Where what is in front says what the client asked it for: handlers may believe it, so it is part
+/// of the key. (`X-Forwarded-For` is not: it says who asked.)
+const ASKED_IN_FRONT: [HeaderName; 10] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
+/// What some handlers take for the method.
+const METHODS_INSTEAD: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+
+/// What a header that is not of the ordinary ones may be to handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Odd {
+    /// It says what was asked for; see [`write_asked_in_front`].
+    Asked,
+    /// It stands for the method.
+    Method,
+    Other,
+}
+
+/// What a header may be to handlers.
+#[inline]
+pub(crate) fn odd(name: &HeaderName) -> Odd {
+    let text = name.as_str().as_bytes();
+    if text[0] == b'x' || *name == FORWARDED {
+        odd_slowly(name)
+    } else {
+        Odd::Other
+    }
+}
+
+#[cold]
+fn odd_slowly(name: &HeaderName) -> Odd {
+    if ASKED_IN_FRONT.contains(name) {
+        Odd::Asked
+    } else if METHODS_INSTEAD.contains(name) {
+        Odd::Method
+    } else {
+        Odd::Other
+    }
+}
+
+/// Writes what was asked for in front.
+#[cold]
+pub(crate) fn write_asked_in_front(key: &mut KeyBuf, headers: &HeaderMap) {
+    for name in &ASKED_IN_FRONT {
+        for value in headers.get_all(name) {
+            key.flag(b'F');
+            key.part(name.as_str().as_bytes());
+            key.part(value.as_bytes());
+        }
+    }
+}
+
+/// Writes the URI that what is around made of the client's.
+pub(crate) fn write_rewritten(key: &mut KeyBuf, uri: &Uri) {
+    key.flag(b'U');
+    key.part(uri.path().as_bytes());
+    key.part(uri.query().unwrap_or_default().as_bytes());
 }
 
 /// Hosts are equal whatever their case.

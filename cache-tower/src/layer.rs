@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::{Cache, IntoTags, Life, MAX_TAGS};
+use http::HeaderName;
 use tower_layer::Layer;
 
+use crate::freshness::Manner;
 use crate::policy::Cookies;
 use crate::service::CacheService;
 use crate::template::Template;
@@ -98,10 +100,17 @@ impl Name {
     }
 }
 
+/// The field that speaks to caches such as this one alone (RFC 9213, section 3.1).
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
 /// What a layer was told.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) name: Name,
+    pub(crate) manner: Manner,
+    pub(crate) targets: Vec<HeaderName>,
+    pub(crate) obeys_requests: bool,
+    pub(crate) shows_key: bool,
     pub(crate) cache: Option<Cache>,
     pub(crate) life: Option<Life>,
     pub(crate) tags: Vec<Template>,
@@ -113,6 +122,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: Name::made(),
+            manner: Manner::Application,
+            targets: vec![CDN_CACHE_CONTROL],
+            obeys_requests: false,
+            shows_key: false,
             cache: None,
             life: None,
             tags: Vec::new(),
@@ -126,6 +139,23 @@ impl CacheLayer {
     /// For applications: stores only what is explicitly declared storable.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For any origin, as a shared cache by RFC 9111 to the letter: a reverse proxy's.
+    ///
+    /// Beyond what [`new`](Self::new) does,
+    /// * what states no freshness but says when it was last modified is fresh for a tenth of the time
+    ///   since then, a day at most (section 4.2.2);
+    /// * what is not fresh, or to be validated at each reuse, is kept where it has a validator;
+    /// * `Set-Cookie` is stored where freshness is explicit (section 7.3);
+    /// * requests with and without `Authorization` share what allows it (section 3.5);
+    /// * clients' own conditions and ranges are passed on where nothing is stored, and parts are stored;
+    /// * a stale response is served for up to a day while the origin cannot be reached: the service
+    ///   fails, or answers 502 or 504, and nothing in the response forbids it (section 4.2.4);
+    /// * clients are told what the origin said, no more: no `ETag` and no `Cache-Control` is added, but
+    ///   a `Date` where there is none.
+    pub fn shared_proxy() -> Self {
+        Self::new().with(|config| config.manner = Manner::SharedProxy)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -204,6 +234,36 @@ impl CacheLayer {
     /// [`ttl`](Self::ttl). Until it is said, requests with a `Cookie` pass by.
     pub fn cookies(self, cookies: Cookies) -> Self {
         self.with(|config| config.cookies = Some(cookies))
+    }
+
+    /// The response fields that stand for `Cache-Control` and `Expires` where they are there and valid,
+    /// the first of them first (RFC 9213, section 2.2). `CDN-Cache-Control` alone, unless said otherwise;
+    /// none: `target_list([])`.
+    ///
+    /// # Panics
+    ///
+    /// With a name that no field can have.
+    #[track_caller]
+    pub fn target_list<'n>(self, fields: impl IntoIterator<Item = &'n str>) -> Self {
+        let named = |name: &str| match HeaderName::try_from(name) {
+            Ok(name) => name,
+            Err(_) => panic!("{name:?} is no name of a header field"),
+        };
+        let targets = fields.into_iter().map(named).collect();
+        self.with(|config| config.targets = targets)
+    }
+
+    /// Whether the `Cache-Control` of requests is obeyed (RFC 9111, section 5.2.1): `no-cache`,
+    /// `no-store`, `max-age`, `min-fresh`, `max-stale`, `only-if-cached`; and `Pragma: no-cache`. By
+    /// default it is not: any client could then force a load at each request.
+    pub fn obey_request_directives(self, obey: bool) -> Self {
+        self.with(|config| config.obeys_requests = obey)
+    }
+
+    /// Whether `Cache-Status` shows the URI that a response is stored under, as its `key`
+    /// (RFC 9211, section 2.7). By default it does not.
+    pub fn show_key(self, show: bool) -> Self {
+        self.with(|config| config.shows_key = show)
     }
 
     /// The largest body that is stored; 8 MiB by default. What is larger flows through.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod ask;
 mod body;
 mod conditional;
 #[cfg(feature = "axum")]
@@ -21,15 +22,18 @@ mod layer;
 mod load;
 mod miss;
 mod policy;
+mod range;
 mod reader;
 mod recording;
 mod refusal;
+mod resource;
 mod respond;
 mod service;
 mod status;
 mod stored;
 mod storing;
 mod template;
+mod validation;
 mod vary;
 
 pub use body::{BoxError, CacheBody};

@@ -7,29 +7,32 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::respond::{Held, Recording as Lead, Scope};
+use cache_core::respond::{self, Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
 use cache_core::{Cache, Clock, NotStorable, Timestamp};
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::{AGE, AUTHORIZATION, DATE};
 use http::response::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
+use crate::ask::{Answer, Purpose, ask};
 use crate::body::{BoxError, CacheBody};
-use crate::freshness::{Judged, Rules, judge};
-use crate::future::Oneshot;
+use crate::freshness::{Judged, Manner, Rules, judge};
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
 use crate::miss::Miss;
 use crate::policy::CachePolicy;
+use crate::range::Part;
 use crate::recording::Recording;
 use crate::refusal::{Refusal, answers_the_client};
+use crate::resource::Resource;
 use crate::respond::StoredInside;
-use crate::service::{Depth, response_of};
-use crate::stored::{Kept, Variant};
+use crate::service::response_of;
+use crate::stored::{Kept, Terms, Variant, clean};
 use crate::storing::Storing;
+use crate::validation::{head_confirms, update};
 use crate::vary::VaryNames;
 
 /// For how long a response is made, its head or its body, when nobody waits for it any more.
@@ -43,6 +46,8 @@ pub(crate) enum Led<B, E> {
         parts: Parts,
         body: CacheBody<B>,
         outcome: Result<(), Refusal>,
+        /// What the inner service answered, where this is not it.
+        answered: Option<StatusCode>,
         scope: Scope,
     },
     /// The load failed, and there was a stale response.
@@ -101,7 +106,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    ReqBody: Send + 'static,
+    ReqBody: Default + Send + 'static,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     pub(crate) async fn run(self, mut caller: Caller<ResBody, S::Error>) {
@@ -118,6 +123,8 @@ where
             key,
             selected,
             held,
+            purpose,
+            resource,
             within,
             ..
         } = miss;
@@ -126,88 +133,308 @@ where
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
         let own_tags = own_tags(&config, &mut request).await;
-        let refreshed = held.clone();
-        prepare(&mut request);
+        let validators = match (purpose, held.as_ref().and_then(response_of)) {
+            (Purpose::Whole, Some(stored)) => stored.validators(),
+            _ => None,
+        };
+        purpose.prepare(&mut request, config.manner, validators.as_ref());
 
-        let response = scope.enter(Oneshot::new(service, request));
-        let response = match while_awaited(&lead, &mut caller, &cache.clock(), response).await {
-            Some(Ok(response)) => response,
-            None => return refresh_failed(&cache, refreshed.as_ref()),
-            Some(Err(error)) => {
-                lead.refuse(NotStorable::Error);
-                refresh_failed(&cache, refreshed.as_ref());
-                return tell(
-                    caller,
-                    match usable(&cache, held) {
-                        Some(held) => Led::Stale {
-                            held,
-                            answered: None,
-                        },
-                        None => Led::Failed { error, scope },
-                    },
-                );
-            }
-        };
-        let (parts, body) = response.into_parts();
-        if parts.status.is_server_error()
-            && let Some(held) = usable(&cache, held)
-        {
-            refresh_failed(&cache, refreshed.as_ref());
-            lead.refuse(NotStorable::Error);
-            return tell(
-                caller,
-                Led::Stale {
-                    held,
-                    answered: Some(parts.status),
-                },
-            );
-        }
-        scope.tag(own_tags);
-        if let Some(policy) = parts.extensions.get::<CachePolicy>() {
-            scope.tag(
-                policy
-                    .tag_texts()
-                    .iter()
-                    .map(|tag| TagName::user(tag))
-                    .collect(),
-            );
-        }
-        let verdict = verdict(&config, &cache, &lead, &parts, &body, &sent).and_then(|judged| {
-            let variant = variant(&key, selected.as_deref(), &parts.headers, &sent)?;
-            Ok((judged, variant))
-        });
-        let (judged, variant) = match verdict {
-            Ok(verdict) => verdict,
-            Err(refusal) => {
-                if answers_the_client(parts.status) {
-                    lead.refuse(NotStorable::Response);
-                } else {
-                    refuse(lead, refusal, &paths);
-                }
-                let body = CacheBody::inner(body, Some(scope.clone()).filter(|_| !within));
-                return tell(
-                    caller,
-                    Led::Response {
-                        parts,
-                        body,
-                        outcome: Err(refusal),
-                        scope,
-                    },
-                );
-            }
-        };
-        let limit = config.max_body_bytes;
-        let storing = Storing {
-            lead,
+        let asking = scope.enter(ask(service, request, validators));
+        let answer = while_awaited(&lead, &mut caller, &cache.clock(), asking).await;
+        let loaded = Loaded {
+            config,
             cache,
-            judged,
+            lead,
+            scope,
             key,
-            variant,
+            selected,
+            held,
+            purpose,
+            resource,
             paths,
-            limit,
+            sent,
+            own_tags,
+            within,
         };
-        storing.take(parts, Box::pin(body), scope, caller).await;
+        match answer {
+            None => loaded.refresh_failed(false),
+            Some(Err(error)) => loaded.failed(error, caller),
+            Some(Ok(Answer::Confirmed(parts))) => loaded.confirmed(parts, caller),
+            Some(Ok(Answer::Response(response))) => loaded.answered(response, caller).await,
+        }
     }
+}
+
+/// A load whose inner service has been asked.
+struct Loaded {
+    config: Arc<Config>,
+    cache: Cache,
+    lead: Lead,
+    scope: Scope,
+    key: KeyBuf,
+    selected: Option<Box<Variant>>,
+    held: Option<Held<Kept>>,
+    purpose: Purpose,
+    resource: Resource,
+    paths: Vec<TagName>,
+    /// The headers that the client sent.
+    sent: HeaderMap,
+    own_tags: Result<Vec<TagName>, NotStorable>,
+    within: bool,
+}
+
+impl Loaded {
+    /// Keeps a failing service from being asked again at every stale hit.
+    fn refresh_failed(&self, cut_off: bool) {
+        if let Some(stored) = self.held.as_ref().and_then(response_of) {
+            stored.refresh_failed(self.cache.clock().now(), cut_off);
+        }
+    }
+
+    /// The stored response, if it may be served now that its load failed.
+    fn instead(&self, cut_off: bool) -> Option<Held<Kept>> {
+        let held = self.held.as_ref()?;
+        may_stand_in(&self.cache, held, cut_off).then(|| held.clone())
+    }
+
+    /// The inner service failed.
+    fn failed<B, E>(self, error: E, caller: Caller<B, E>) {
+        self.refresh_failed(true);
+        let led = match self.instead(true) {
+            Some(held) => Led::Stale {
+                held,
+                answered: None,
+            },
+            None => Led::Failed {
+                error,
+                scope: self.scope,
+            },
+        };
+        self.lead.refuse(NotStorable::Error);
+        tell(caller, led);
+    }
+
+    /// What is stored is current: it is kept anew, with what the answer says of it.
+    fn confirmed<B, E>(mut self, mut parts: Parts, caller: Caller<B, E>) {
+        let Some((held, stored)) = self
+            .held
+            .take()
+            .and_then(|held| Some((held.clone(), response_of(&held)?.copy())))
+        else {
+            unreachable!("only what is stored is asked for by its validators")
+        };
+        let answered = parts.status;
+        clean(&mut parts.headers);
+        let mut headers = stored.headers;
+        update(&mut headers, &parts.headers);
+        parts.headers = headers;
+        parts.status = stored.status;
+        self.date(&mut parts);
+        self.scope.inherit(&held);
+        self.tag(&parts);
+        let (body, own_etag) = (stored.body, stored.own_etag);
+        let scope = self.scope.clone();
+        let outcome = match self.judge(&parts, body.len() as u64) {
+            Ok((judged, variant)) => {
+                let age = HeaderValue::from(judged.initial_age.as_secs());
+                let mut storing = self.storing(judged, variant);
+                storing.terms.own_etag = own_etag;
+                let outcome = storing.whole(&mut parts, body.clone());
+                parts.headers.insert(AGE, age);
+                outcome
+            }
+            Err(refusal) => {
+                self.lead.refuse(NotStorable::Response);
+                Err(refusal)
+            }
+        };
+        tell(
+            caller,
+            Led::Response {
+                parts,
+                body: CacheBody::whole(body),
+                outcome,
+                answered: Some(answered),
+                scope,
+            },
+        );
+    }
+
+    /// The inner service gave a response of its own.
+    async fn answered<B, E>(mut self, response: Response<B>, caller: Caller<B, E>)
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (mut parts, body) = response.into_parts();
+        let status = parts.status;
+        if is_error(status)
+            && let Some(held) = self.instead(is_cut_off(status))
+        {
+            self.refresh_failed(is_cut_off(status));
+            self.lead.refuse(NotStorable::Error);
+            let answered = Some(status);
+            return tell(caller, Led::Stale { held, answered });
+        }
+        if self.purpose == Purpose::Head {
+            match self.head_confirms(&parts) {
+                Some(true) => return self.confirmed(parts, caller),
+                Some(false) => respond::invalidate(&self.cache, &[self.resource.tag()]),
+                None => {}
+            }
+            return self.refused(parts, body, Refusal::Head, caller);
+        }
+        self.date(&mut parts);
+        self.tag(&parts);
+        match self.judge(&parts, body.size_hint().lower()) {
+            Ok((judged, variant)) => {
+                let scope = self.scope.clone();
+                let storing = self.storing(judged, variant);
+                storing.take(parts, Box::pin(body), scope, caller).await;
+            }
+            Err(refusal) => self.refused(parts, body, refusal, caller),
+        }
+    }
+
+    /// What the answer to a HEAD says of what is stored.
+    fn head_confirms(&self, parts: &Parts) -> Option<bool> {
+        let stored = self.held.as_ref().and_then(response_of)?;
+        if parts.status != StatusCode::OK || stored.validators().is_none() {
+            return None;
+        }
+        head_confirms(&parts.headers, &stored.copy().headers, stored.body.len())
+    }
+
+    /// Passes on a response that is not stored.
+    fn refused<B, E>(self, parts: Parts, body: B, refusal: Refusal, caller: Caller<B, E>) {
+        if answers_the_client(parts.status) || self.purpose != Purpose::Whole {
+            self.lead.refuse(NotStorable::Response);
+        } else {
+            refuse(self.lead, refusal, &self.paths);
+        }
+        let scope = self.scope;
+        let body = CacheBody::inner(body, Some(scope.clone()).filter(|_| !self.within));
+        tell(
+            caller,
+            Led::Response {
+                parts,
+                body,
+                outcome: Err(refusal),
+                answered: None,
+                scope,
+            },
+        );
+    }
+
+    /// Says when a response came that does not say when it was made (RFC 9110, section 6.6.1).
+    fn date(&self, parts: &mut Parts) {
+        if self.config.manner == Manner::SharedProxy && !parts.headers.contains_key(DATE) {
+            let now = httpdate::fmt_http_date(self.cache.clock().system_time());
+            if let Ok(now) = HeaderValue::try_from(now) {
+                parts.headers.insert(DATE, now);
+            }
+        }
+    }
+
+    /// Gives the response the tags that the layer, its head and its policy name.
+    fn tag(&mut self, parts: &Parts) {
+        let own = std::mem::replace(&mut self.own_tags, Ok(Vec::new()));
+        self.scope.tag(own);
+        self.scope.tag(self.resource.groups(&parts.headers));
+        if let Some(policy) = parts.extensions.get::<CachePolicy>() {
+            let texts = policy.tag_texts().iter();
+            self.scope
+                .tag(texts.map(|tag| TagName::user(tag)).collect());
+        }
+    }
+
+    /// Whether the response may be stored, and as which variant. `length`: of its body, at least.
+    fn judge(&self, parts: &Parts, length: u64) -> Result<(Judged, Option<Variant>), Refusal> {
+        if parts
+            .extensions
+            .get::<StoredInside>()
+            .is_some_and(|inside| respond::same_cache(&inside.0, &self.cache))
+        {
+            return Err(Refusal::StoredInside);
+        }
+        let said = self.lead.scope().said();
+        let judged = judge(
+            parts.status,
+            &parts.headers,
+            &Rules {
+                manner: self.config.manner,
+                targets: &self.config.targets,
+                policy: parts.extensions.get::<CachePolicy>(),
+                said: said.life,
+                layer: self.config.life,
+                authorized: self.sent.contains_key(AUTHORIZATION),
+                part: self.purpose == Purpose::Part && Part::of(&parts.headers).is_some(),
+                received: self.cache.clock().system_time(),
+                took: self.cache.clock().now().since(self.lead.began()),
+            },
+        )?;
+        if let Some(why) = said.refusal {
+            return Err(why.into());
+        }
+        if length > self.config.max_body_bytes as u64 {
+            return Err(Refusal::TooLarge);
+        }
+        let mut names = VaryNames::of(&parts.headers)?;
+        if let Some(known) = &self.selected {
+            names = names.with(&known.names)?;
+        }
+        let variant = match names.is_empty() {
+            true => None,
+            false => Some(Variant {
+                key: names.select(&self.key, &self.sent)?,
+                names,
+            }),
+        };
+        Ok((judged, variant))
+    }
+
+    fn storing(self, judged: Judged, variant: Option<Variant>) -> Storing {
+        Storing {
+            terms: Terms {
+                own_etag: false,
+                own_control: judged.client_unsaid,
+                shared: judged.shared,
+                strict: judged.strict,
+                while_cut_off: judged.while_cut_off,
+                part: None,
+            },
+            signs: self.config.manner == Manner::Application,
+            limit: self.config.max_body_bytes,
+            lead: self.lead,
+            cache: self.cache,
+            judged,
+            key: self.key,
+            variant,
+            purpose: self.purpose,
+            paths: self.paths,
+        }
+    }
+}
+
+/// Whether a status is what RFC 5861, section 4, calls an error.
+fn is_error(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// Whether it says that something on the way cannot reach the origin.
+fn is_cut_off(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504)
+}
+
+/// Whether a stored response may be served now that its load failed; `cut_off`: since the origin
+/// cannot be reached.
+pub(crate) fn may_stand_in(cache: &Cache, held: &Held<Kept>, cut_off: bool) -> bool {
+    response_of(held).is_some_and(|stored| {
+        let while_cut_off = || {
+            let stale_for = held.stale_for(cache);
+            stale_for.is_some_and(|stale_for| stale_for < stored.terms.while_cut_off)
+        };
+        held.usable_on_error(cache) || (cut_off && while_cut_off())
+    })
 }
 
 /// What `making` comes to, unless nobody waits for it for too long: its handler may never answer.
@@ -239,25 +466,6 @@ async fn while_awaited<F: Future, B, E>(
         Poll::Pending => given_up.as_mut().poll(cx).map(|()| None),
     })
     .await
-}
-
-/// Makes of a client's request one whose response serves all: whole, since the layer compares
-/// clients' validators itself.
-pub(crate) fn prepare<B>(request: &mut Request<B>) {
-    request.headers_mut().remove(IF_NONE_MATCH);
-    request.headers_mut().remove(IF_MODIFIED_SINCE);
-    Depth::deepen(request);
-}
-
-fn usable(cache: &Cache, held: Option<Held<Kept>>) -> Option<Held<Kept>> {
-    held.filter(|held| held.usable_on_error(cache) && response_of(held).is_some())
-}
-
-/// Keeps a failing service from being asked again at every stale hit.
-fn refresh_failed(cache: &Cache, held: Option<&Held<Kept>>) {
-    if let Some(stored) = held.and_then(response_of) {
-        stored.refresh_failed(cache.clock().now());
-    }
 }
 
 /// Ends a load whose response is not stored, and keeps those who come next from queueing.
@@ -303,61 +511,4 @@ async fn own_tags<B>(
         let _ = request;
         Err(NotStorable::TagPlaceholder)
     }
-}
-
-fn verdict<B: Body>(
-    config: &Config,
-    cache: &Cache,
-    lead: &Lead,
-    parts: &Parts,
-    body: &B,
-    sent: &HeaderMap,
-) -> Result<Judged, Refusal> {
-    if parts
-        .extensions
-        .get::<StoredInside>()
-        .is_some_and(|inside| cache_core::respond::same_cache(&inside.0, cache))
-    {
-        return Err(Refusal::StoredInside);
-    }
-    let said = lead.scope().said();
-    let judged = judge(
-        parts.status,
-        &parts.headers,
-        &Rules {
-            policy: parts.extensions.get::<CachePolicy>(),
-            said: said.life,
-            layer: config.life,
-            authorized: sent.contains_key(http::header::AUTHORIZATION),
-            received: cache.clock().system_time(),
-            took: cache.clock().now().since(lead.began()),
-        },
-    )?;
-    if let Some(why) = said.refusal {
-        return Err(why.into());
-    }
-    if body.size_hint().lower() > config.max_body_bytes as u64 {
-        return Err(Refusal::TooLarge);
-    }
-    Ok(judged)
-}
-
-/// Which variant a response is, by what it and those before it vary by.
-fn variant(
-    key: &KeyBuf,
-    known: Option<&Variant>,
-    headers: &HeaderMap,
-    sent: &HeaderMap,
-) -> Result<Option<Variant>, Refusal> {
-    let mut names = VaryNames::of(headers)?;
-    if let Some(known) = known {
-        names = names.with(&known.names)?;
-    }
-    if names.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Variant {
-        key: names.select(key, sent)?,
-        names,
-    }))
 }

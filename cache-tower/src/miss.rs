@@ -15,14 +15,16 @@ use http_body::Body;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
+use crate::ask::{Purpose, for_all};
 use crate::body::{BoxError, CacheBody};
 use crate::future::Oneshot;
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
-use crate::load::{Led, Load, SharedHead, prepare};
+use crate::load::{Led, Load, SharedHead, may_stand_in};
 use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
-use crate::respond::{Client, Passed, passing};
+use crate::resource::Resource;
+use crate::respond::{Client, Passed, passing, reuse_part};
 use crate::service::{Depth, Look, look, response_of};
 use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant};
@@ -42,8 +44,14 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) selected: Option<Box<Variant>>,
     pub(crate) arrival: Arrival,
     pub(crate) reason: Reason,
-    /// What is stored and may be served if the load fails.
+    /// What is stored: it may be validated, or served if the load fails.
     pub(crate) held: Option<Held<Kept>>,
+    pub(crate) purpose: Purpose,
+    /// Whether it waits for the loads of others. Not where their responses will not serve it.
+    pub(crate) queues: bool,
+    /// Whether what is stored is fresh, but not what the request demands.
+    pub(crate) demands: bool,
+    pub(crate) resource: Resource,
     pub(crate) depth: u8,
     /// Whether it runs within a load or response that is recorded.
     pub(crate) within: bool,
@@ -53,11 +61,15 @@ pub(crate) struct Miss<S, ReqBody> {
 impl<S, ReqBody> Miss<S, ReqBody> {
     /// The key that its load is shared under.
     fn load_key(&self) -> ResponseKey {
-        let key = self
-            .selected
-            .as_ref()
-            .map_or(&self.key, |variant| &variant.key);
-        ResponseKey::new(key.as_slice())
+        match self.purpose {
+            Purpose::Whole | Purpose::Head => ResponseKey::new(self.whole_key().as_slice()),
+            Purpose::Part => ResponseKey::new(self.whole_key().of_part().as_slice()),
+        }
+    }
+
+    fn whole_key(&self) -> &KeyBuf {
+        let variant = self.selected.as_ref();
+        variant.map_or(&self.key, |variant| &variant.key)
     }
 
     fn count(&self, reason: Reason, joined: bool) {
@@ -66,16 +78,46 @@ impl<S, ReqBody> Miss<S, ReqBody> {
 
     fn forward(&self) -> Forward {
         match self.reason {
+            _ if self.demands => Forward::Request,
             Reason::Expired | Reason::Tag | Reason::Stale => Forward::Stale,
             _ if self.selected.is_some() => Forward::VaryMiss,
             _ => Forward::Miss,
         }
     }
 
-    /// The tags of the request's path, all known before the load.
+    /// The tags of the request's path and URI, all known before the load.
     fn paths(&self) -> Result<Vec<TagName>, NotStorable> {
         let uri = client_uri(self.request.uri(), self.request.extensions());
-        path_tags(uri.path(), matched_route(&self.request))
+        let mut tags = path_tags(uri.path(), matched_route(&self.request))?;
+        tags.push(self.resource.tag());
+        Ok(tags)
+    }
+
+    /// Answers a request for a part from a part that is stored.
+    pub(crate) fn from_part<B>(&self, nested: bool) -> Option<Response<CacheBody<B>>> {
+        let key = self.whole_key().of_part();
+        let (_, found) = respond::find::<Kept>(&self.cache, key.as_slice());
+        let Found::Fresh(held, _) = found else {
+            return None;
+        };
+        let response = reuse_part(&self.cache, &held, self.request.headers(), nested)?;
+        self.count(Reason::Hit, false);
+        Some(response)
+    }
+
+    /// Finds a load to wait for, or lets it lead one.
+    fn turn(&self, paths: &[TagName]) -> Turn<Kept> {
+        let (cache, key) = (&self.cache, self.load_key());
+        if self.demands || self.purpose == Purpose::Head {
+            return match respond::board_refresh(cache, &key, paths) {
+                Some(lead) => Turn::Lead(lead),
+                None => Turn::Alone,
+            };
+        }
+        match respond::board::<Kept>(cache, &key, self.arrival, paths) {
+            Turn::Join(_) if !self.queues => Turn::Alone,
+            turn => turn,
+        }
     }
 }
 
@@ -90,7 +132,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    ReqBody: Send + 'static,
+    ReqBody: Default + Send + 'static,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     /// Answers the request from a load: its own, or another's.
@@ -102,12 +144,7 @@ where
         };
         let until = respond::wait_until(&self.cache);
         for _ in 0..ROUNDS {
-            let served = match respond::board::<Kept>(
-                &self.cache,
-                &self.load_key(),
-                self.arrival,
-                &paths,
-            ) {
+            let served = match self.turn(&paths) {
                 Turn::Lead(lead) => {
                     let (to, from) = oneshot::channel();
                     let (cache, handled) = (self.cache.clone(), self.handled());
@@ -170,11 +207,7 @@ where
 
     /// What the load that this caller waited for said of its response.
     fn why(&self) -> Refusal {
-        let key = self
-            .selected
-            .as_ref()
-            .map_or(&self.key, |variant| &variant.key);
-        match respond::find::<Kept>(&self.cache, key.as_slice()).1 {
+        match respond::find::<Kept>(&self.cache, self.whole_key().as_slice()).1 {
             Found::Unstorable(code) => Refusal::from_code(code),
             _ => Refusal::Alone,
         }
@@ -192,6 +225,9 @@ where
         };
         if !stored.is_selected_by(&self.key, self.request.headers()) {
             return Err(Otherwise::LookAgain);
+        }
+        if !stored.terms.shared {
+            return Err(Otherwise::Alone(Refusal::NoCache));
         }
         let collapsed = Handled {
             stored: false,
@@ -228,7 +264,7 @@ where
             passing(&self.cache, &self.request, false),
         );
         let (service, mut request) = (self.service, self.request);
-        prepare(&mut request);
+        for_all(&mut request);
         head.scope.flow();
         let load: OwnLoad<ResBody> = Box::pin(async move {
             let response = Oneshot::new(service, request).await;
@@ -255,11 +291,11 @@ where
     /// The stale response, if it may be served now that the load it waited for failed.
     fn fallback(&self, client: &Client, why: Refusal) -> Option<Response<CacheBody<ResBody>>> {
         let failed = why == Refusal::Alone;
-        let held = self
-            .held
-            .as_ref()
-            .filter(|held| failed && held.usable_on_error(&self.cache))?;
+        let held = self.held.as_ref().filter(|_| failed)?;
         let stored = response_of(held)?;
+        if !may_stand_in(&self.cache, held, stored.is_cut_off()) {
+            return None;
+        }
         let handled = Handled {
             stored: false,
             collapsed: true,
@@ -293,7 +329,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    ReqBody: Send + 'static,
+    ReqBody: Default + Send + 'static,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let Ok(paths) = miss.paths() else { return };
@@ -323,10 +359,12 @@ fn finish<B, E>(
             mut parts,
             body,
             outcome,
+            answered,
             scope,
         } => {
             scope.flow();
             append_reads(&scope, &mut parts.headers);
+            handled.answered = answered;
             if let Err(why) = outcome {
                 handled.stored = false;
                 handled.detail = why.as_str();

@@ -49,6 +49,11 @@ refusals! {
     RequestBody = "request-body",
     /// It names several hosts: in more than one `Host`, or in its URI another than in `Host`.
     Host = "host",
+    /// It carries a header that some handlers take for its method, such as `X-HTTP-Method-Override`.
+    MethodOverride = "method-override",
+    /// It says `Cache-Control: no-store`, and the layer
+    /// [obeys](crate::CacheLayer::obey_request_directives).
+    RequestNoStore = "request-no-store",
     /// It has a `Cookie`, and the layer's own ttl was given without [`cookies`](crate::CacheLayer::cookies).
     Cookie = "cookie",
     /// It has a `Cookie` that handlers may read in different ways, and the layer's entries depend on

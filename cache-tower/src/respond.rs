@@ -2,13 +2,18 @@
 
 use cache_core::respond::{self, Held, Scope};
 use cache_core::{Cache, Life};
-use http::header::{CACHE_CONTROL, CACHE_STATUS, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::header::{
+    CACHE_CONTROL, CACHE_STATUS, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::body::CacheBody;
 use crate::conditional;
 use crate::key::{client_uri, matched_route};
+use crate::range::{cut, cut_part};
+use crate::resource::Unsafe;
+use crate::service::response_of;
 use crate::status::{self, Forward, Handled};
 use crate::stored::{Kept, Stored};
 
@@ -27,7 +32,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn of<B>(request: &Request<B>, nested: bool) -> Self {
         let mut conditions = HeaderMap::new();
-        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE] {
             for value in request.headers().get_all(&name) {
                 conditions.append(name.clone(), value.clone());
             }
@@ -80,7 +85,19 @@ impl Client {
             parts.status = StatusCode::NOT_MODIFIED;
             return Response::from_parts(parts, CacheBody::none());
         }
-        Response::from_parts(parts, body)
+        let Some(mut whole) = body.as_whole() else {
+            return Response::from_parts(parts, body);
+        };
+        if self.head {
+            return Response::from_parts(parts, CacheBody::none());
+        }
+        cut(
+            &self.conditions,
+            &mut parts.status,
+            &mut parts.headers,
+            &mut whole,
+        );
+        Response::from_parts(parts, CacheBody::whole(whole))
     }
 }
 
@@ -111,7 +128,11 @@ pub(crate) fn reuse<B>(
             headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.body.len()));
         }
     } else {
-        body = Some(stored.body.clone());
+        let mut whole = stored.body.clone();
+        if let Some(request) = conditions {
+            cut(request, &mut status, &mut headers, &mut whole);
+        }
+        body = Some(whole);
     }
     let mut response = Response::new(body.map_or_else(CacheBody::none, CacheBody::whole));
     *response.status_mut() = status;
@@ -125,6 +146,42 @@ pub(crate) fn reuse<B>(
     response
 }
 
+/// What a client gets that wants only what is stored, where nothing is (RFC 9111, section 5.2.1.7).
+pub(crate) fn unavailable<B>(cache: &Cache) -> Response<CacheBody<B>> {
+    let mut response = Response::new(CacheBody::default());
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    status::nothing_cached(cache.namespace(), response.headers_mut());
+    response
+}
+
+/// What a request gets of a stored part; `None` where that does not hold all that it asks for.
+pub(crate) fn reuse_part<B>(
+    cache: &Cache,
+    held: &Held<Kept>,
+    request: &HeaderMap,
+    nested: bool,
+) -> Option<Response<CacheBody<B>>> {
+    let stored = response_of(held)?;
+    let part = stored.terms.part?;
+    let now = cache.clock().now();
+    let mut headers = stored.headers(cache.namespace(), now, held.fresh_until(), held.is_stale());
+    let body = cut_part(request, part, &mut headers, &stored.body)?;
+    let mut response = Response::new(CacheBody::whole(body));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    if conditional::is_current(request, StatusCode::OK, &headers) {
+        conditional::strip_for_304(&mut headers);
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = CacheBody::none();
+    }
+    *response.headers_mut() = headers;
+    if nested {
+        let inside = StoredInside(cache.clone());
+        response.extensions_mut().insert(inside);
+    }
+    held.flow(cache);
+    Some(response)
+}
+
 /// The context of a request whose response is not stored.
 pub(crate) fn passing<B>(cache: &Cache, request: &Request<B>, bypass: bool) -> Scope {
     let mut scope = Scope::passing(cache, bypass);
@@ -136,6 +193,8 @@ pub(crate) fn passing<B>(cache: &Cache, request: &Request<B>, bypass: bool) -> S
 /// How a request that passes by is finished.
 #[derive(Debug)]
 pub(crate) struct Passed {
+    /// What its answer may invalidate.
+    changes: Option<Unsafe>,
     /// `None` within a response that is recorded with this cache: that one's is in force, and learns
     /// what there is to learn.
     scope: Option<Scope>,
@@ -156,6 +215,7 @@ impl Passed {
             Some(passing(cache, request, bypass))
         };
         Self {
+            changes: Unsafe::of(request),
             scope,
             told: Some((cache.clone(), forward, detail)),
         }
@@ -164,6 +224,7 @@ impl Passed {
     /// There is no cache.
     pub(crate) const fn without_cache() -> Self {
         Self {
+            changes: None,
             scope: None,
             told: None,
         }
@@ -184,6 +245,10 @@ impl Passed {
             status::append_reads(scope, response.headers_mut());
         }
         if let Some((cache, forward, detail)) = &self.told {
+            if let Some(changes) = &self.changes {
+                let names = changes.invalidated_by(response.status(), response.headers());
+                respond::invalidate(cache, &names);
+            }
             Handled::passed(*forward, detail).append(cache.namespace(), response.headers_mut());
         }
         response

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cache_core::respond::{self, Arrival, Found, Held};
@@ -17,15 +17,21 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::ask::Purpose;
 use crate::body::{BoxError, CacheBody};
+use crate::freshness::{Demands, Manner, Stands};
 use crate::future::{Oneshot, ResponseFuture};
-use crate::key::{KeyBuf, Realm, are_plain, client_uri, is_ambiguous, write_key};
+use crate::key::{
+    KeyBuf, Odd, Realm, are_plain, client_uri, is_ambiguous, odd, write_asked_in_front, write_key,
+    write_rewritten,
+};
 use crate::layer::Config;
 use crate::miss::{Miss, refresh};
 use crate::policy::{Bypass, Cookies};
 use crate::refusal::Refusal;
-use crate::respond::{Passed, reuse};
-use crate::status::Forward;
+use crate::resource::Resource;
+use crate::respond::{Passed, reuse, unavailable};
+use crate::status::{Forward, show_key};
 use crate::stored::{Kept, Stored, Variant};
 
 /// A service with a cache in front of it; see [`CacheLayer`](crate::CacheLayer).
@@ -87,6 +93,8 @@ struct Seen<'r> {
     host: Option<&'r HeaderValue>,
     authorized: bool,
     conditional: bool,
+    range: bool,
+    asked_in_front: bool,
     cookie: bool,
     refusal: Option<Refusal>,
 }
@@ -110,9 +118,15 @@ impl<'r> Seen<'r> {
             } else if *name == IF_MATCH || *name == IF_UNMODIFIED_SINCE {
                 seen.refusal = Some(Refusal::Precondition);
             } else if *name == RANGE {
-                seen.refusal = Some(Refusal::Range);
+                seen.range = true;
             } else if (*name == CONTENT_LENGTH && value != "0") || *name == TRANSFER_ENCODING {
                 seen.refusal = Some(Refusal::RequestBody);
+            } else {
+                match odd(name) {
+                    Odd::Other => {}
+                    Odd::Asked => seen.asked_in_front = true,
+                    Odd::Method => seen.refusal = Some(Refusal::MethodOverride),
+                }
             }
         }
         seen
@@ -120,9 +134,13 @@ impl<'r> Seen<'r> {
 }
 
 /// What is to be looked for, and how it is to be answered.
+#[derive(Clone, Copy)]
 struct Admitted {
     head: bool,
+    /// Whether it has conditions or a range.
     conditional: bool,
+    /// Whether it asks for a part.
+    range: bool,
 }
 
 impl Config {
@@ -165,19 +183,24 @@ impl Config {
         let realm = Realm {
             layer: &self.name,
             depth,
-            authorized: seen.authorized,
+            authorized: seen.authorized && self.manner == Manner::Application,
             cookies: self.cookies.as_ref(),
         };
         write_key(key, uri, seen.host, headers, realm);
+        if seen.asked_in_front {
+            write_asked_in_front(key, headers);
+        }
         // What is around may have rewritten it, by something that no key shows.
         let inner = request.uri();
         if !std::ptr::eq(inner, uri) && inner != uri {
-            key.part(inner.path().as_bytes());
-            key.part(inner.query().unwrap_or_default().as_bytes());
+            write_rewritten(key, inner);
         }
+        // `Range` means something to GET alone (RFC 9110, section 14.2).
+        let range = seen.range && !head;
         Ok(Admitted {
             head,
-            conditional: seen.conditional,
+            conditional: seen.conditional || range,
+            range,
         })
     }
 }
@@ -188,6 +211,58 @@ pub(crate) struct Look {
     arrival: Arrival,
     /// The names that responses vary by, and the key of the variant, where they are known.
     pub(crate) selected: Option<Box<Variant>>,
+}
+
+/// Whether what a look found will do.
+enum Usable<'l> {
+    Yes(&'l Held<Kept>, &'l Stored),
+    Unstorable(u16),
+    No(Reason),
+}
+
+impl Look {
+    /// Whether what was found will do, for a request that demands this.
+    fn as_demanded(&self, cache: &Cache, demands: &Demands) -> Usable<'_> {
+        let (held, reason) = match &self.found {
+            Found::Unstorable(code) => return Usable::Unstorable(*code),
+            Found::Fresh(held, _) => (held, Reason::Hit),
+            Found::Stale(held) => (held, Reason::Stale),
+            Found::Miss(reason, Some(held)) => (held, *reason),
+            Found::Miss(reason, None) => return Usable::No(*reason),
+        };
+        let Some(stored) = response_of(held) else {
+            return Usable::No(Reason::NeverStored);
+        };
+        let will_do = if demands.any() {
+            let now = cache.clock().now();
+            let expired = matches!(reason, Reason::Hit | Reason::Stale | Reason::Expired);
+            demands.met_by(&Stands {
+                age: stored.age(now),
+                fresh_for: match held.is_stale() {
+                    true => Duration::ZERO,
+                    false => held.fresh_until().since(now),
+                },
+                expired_for: (expired && !stored.terms.strict)
+                    .then(|| now.since(held.fresh_until())),
+            })
+        } else {
+            matches!(reason, Reason::Hit | Reason::Stale)
+        };
+        if will_do {
+            Usable::Yes(held, stored)
+        } else {
+            Usable::No(reason)
+        }
+    }
+
+    /// Whether something is stored that the origin can validate.
+    fn validated(&self) -> bool {
+        let (Found::Fresh(held, _) | Found::Stale(held) | Found::Miss(_, Some(held))) = &self.found
+        else {
+            return false;
+        };
+        response_of(held).is_some_and(|stored| stored.validators().is_some())
+    }
 }
 
 /// Looks for the response to a request: under its key, and where responses vary under the variant's.
@@ -240,7 +315,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    ReqBody: Body + Send + 'static,
+    ReqBody: Body + Default + Send + 'static,
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<CacheBody<ResBody>>;
@@ -253,7 +328,31 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        if self.config.shows_key {
+            let key = Resource::of(&request).shown();
+            let answer = self.look_up(request);
+            return answer.with_headers(move |headers| show_key(headers, &key));
+        }
+        self.look_up(request)
+    }
+}
+
+impl<S> CacheService<S> {
+    /// Answers from the cache what it can.
+    #[inline]
+    fn look_up<ReqBody, ResBody>(
+        &self,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        ReqBody: Body + Default + Send + 'static,
+        ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let current;
         let cache = match &self.config.cache {
             Some(cache) => cache,
@@ -273,6 +372,7 @@ where
         };
         let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
         if let Found::Fresh(held, false) = &found
+            && !self.config.obeys_requests
             && let Some(stored) = response_of(held)
         {
             let conditions = admitted.conditional.then(|| request.headers());
@@ -303,35 +403,65 @@ impl<S> CacheService<S> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
         S::Future: Send + 'static,
         S::Error: Send + 'static,
-        ReqBody: Send + 'static,
+        ReqBody: Default + Send + 'static,
         ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let reason = match &look.found {
-            Found::Fresh(held, _) | Found::Stale(held) => match response_of(held) {
-                Some(stored) => {
-                    let conditions = admitted.conditional.then(|| request.headers());
-                    let (head, nested) = (admitted.head, depth > 0);
-                    let response = reuse(cache, held, stored, conditions, head, nested, None);
-                    let stale = held.is_stale();
-                    let reason = if stale { Reason::Stale } else { Reason::Hit };
-                    respond::count(cache, reason, false, None);
-                    let wanted = !matches!(look.found, Found::Fresh(_, false));
-                    if wanted && stored.may_refresh(cache.clock().now()) {
-                        refresh(self.miss(cache, request, look, key, depth, Reason::Stale));
-                    }
-                    return ResponseFuture::ready(response);
-                }
-                None => Reason::NeverStored,
-            },
-            Found::Unstorable(code) => {
-                return self.refuse(cache, request, Refusal::from_code(*code));
-            }
-            Found::Miss(reason, _) => *reason,
+        let nested = depth > 0;
+        let demands = match self.config.obeys_requests {
+            true => Demands::of(request.headers()),
+            false => Demands::default(),
         };
-        if admitted.head {
+        let found = look.as_demanded(cache, &demands);
+        let reason = match found {
+            Usable::Yes(held, stored) => {
+                let conditions = admitted.conditional.then(|| request.headers());
+                let response = reuse(cache, held, stored, conditions, admitted.head, nested, None);
+                let stale = held.is_stale();
+                let reason = if stale { Reason::Stale } else { Reason::Hit };
+                respond::count(cache, reason, false, None);
+                let wanted = !matches!(look.found, Found::Fresh(_, false) | Found::Miss(..));
+                if wanted && stored.may_refresh(cache.clock().now()) {
+                    let mut miss = self.miss(cache, request, look, key, depth, Reason::Stale);
+                    miss.purpose = Purpose::Whole;
+                    refresh(miss);
+                }
+                return ResponseFuture::ready(response);
+            }
+            Usable::Unstorable(code) => {
+                // One more that is not stored: passed on as it is, unless a proxy's next may be.
+                if self.config.manner == Manner::Application || admitted.head || admitted.range {
+                    return self.refuse(cache, request, Refusal::from_code(code));
+                }
+                Reason::NotStorable(NotStorable::Response)
+            }
+            Usable::No(reason) => reason,
+        };
+        if demands.only_if_cached {
+            return ResponseFuture::ready(unavailable(cache));
+        }
+        if demands.no_store {
+            return self.refuse(cache, request, Refusal::RequestNoStore);
+        }
+        let validated = look.validated();
+        if admitted.head && !validated {
             return self.refuse(cache, request, Refusal::Head);
         }
-        let miss = self.miss(cache, request, look, key, depth, reason);
+        let part = admitted.range && !validated;
+        if part && self.config.manner == Manner::Application {
+            return self.refuse(cache, request, Refusal::Range);
+        }
+        let mut miss = self.miss(cache, request, look, key, depth, reason);
+        miss.demands = demands.any() && matches!(reason, Reason::Hit | Reason::Stale);
+        if admitted.head {
+            miss.purpose = Purpose::Head;
+        } else if part {
+            if let Some(response) = miss.from_part(nested) {
+                return ResponseFuture::ready(response);
+            }
+            miss.purpose = Purpose::Part;
+            miss.queues = false;
+            miss.held = None;
+        }
         ResponseFuture::boxed(miss.answer())
     }
 
@@ -347,20 +477,30 @@ impl<S> CacheService<S> {
     where
         S: Clone,
     {
+        let unstorable = matches!(look.found, Found::Unstorable(_));
+        let held = match look.found {
+            Found::Miss(_, held) => held,
+            Found::Fresh(held, _) | Found::Stale(held) => Some(held),
+            Found::Unstorable(_) => None,
+        };
+        let shared = held
+            .as_ref()
+            .and_then(response_of)
+            .is_none_or(|stored| stored.terms.shared);
         Miss {
             config: Arc::clone(&self.config),
             cache: cache.clone(),
             service: self.inner.clone(),
+            resource: Resource::of(&request),
             request,
             key,
             selected: look.selected,
             arrival: look.arrival,
             reason,
-            held: match look.found {
-                Found::Miss(_, held) => held,
-                Found::Fresh(held, _) | Found::Stale(held) => Some(held),
-                Found::Unstorable(_) => None,
-            },
+            held,
+            purpose: Purpose::Whole,
+            queues: shared && !unstorable,
+            demands: false,
             depth,
             within: respond::in_record(),
             began: Instant::now(),
@@ -383,6 +523,8 @@ impl<S> CacheService<S> {
             Refusal::Method => Forward::Method,
             Refusal::Bypass
             | Refusal::Range
+            | Refusal::MethodOverride
+            | Refusal::RequestNoStore
             | Refusal::Precondition
             | Refusal::RequestBody
             | Refusal::Host

@@ -15,6 +15,7 @@ pub(crate) enum Forward {
     Miss,
     VaryMiss,
     Stale,
+    Request,
 }
 
 impl Forward {
@@ -25,6 +26,7 @@ impl Forward {
             Self::Miss => "miss",
             Self::VaryMiss => "vary-miss",
             Self::Stale => "stale",
+            Self::Request => "request",
         }
     }
 }
@@ -105,6 +107,31 @@ pub(crate) fn append_reads(scope: &Scope, headers: &mut HeaderMap) {
     }
 }
 
+/// Says that nothing was stored for a request which wanted nothing else.
+pub(crate) fn nothing_cached(namespace: &str, headers: &mut HeaderMap) {
+    let mut text = identifier(namespace);
+    text.push_str("; detail=only-if-cached");
+    headers.append(CACHE_STATUS, visible(text));
+}
+
+/// Adds the `key` to what the layer said last (RFC 9211, section 2.7).
+pub(crate) fn show_key(headers: &mut HeaderMap, key: &str) {
+    let mut said = headers
+        .get_all(CACHE_STATUS)
+        .iter()
+        .cloned()
+        .collect::<Vec<_>>();
+    let Some(last) = said.pop() else { return };
+    let mut text = last.as_bytes().to_vec();
+    text.extend_from_slice(b"; key=");
+    text.extend_from_slice(string(key).as_bytes());
+    said.extend(HeaderValue::from_bytes(&text));
+    headers.remove(CACHE_STATUS);
+    for line in said {
+        headers.append(CACHE_STATUS, line);
+    }
+}
+
 fn visible(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
 }
@@ -120,16 +147,23 @@ fn identifier(namespace: &str) -> String {
         text.push_str(namespace);
         return text;
     }
-    text.push('"');
-    for char in namespace.chars() {
+    text.push_str(&string(namespace));
+    text
+}
+
+/// A structured field's string; what it cannot hold becomes `?`.
+fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for char in text.chars() {
         match char {
-            '"' | '\\' => text.extend(['\\', char]),
-            ' '..='~' => text.push(char),
-            _ => text.push('?'),
+            '"' | '\\' => quoted.extend(['\\', char]),
+            ' '..='~' => quoted.push(char),
+            _ => quoted.push('?'),
         }
     }
-    text.push('"');
-    text
+    quoted.push('"');
+    quoted
 }
 
 /// What upstream caches said, as one line; the field is a list.

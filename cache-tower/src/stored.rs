@@ -6,13 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::Timestamp;
 use http::header::{
-    AGE, CACHE_STATUS, CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE,
+    AGE, CACHE_CONTROL, CACHE_STATUS, CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::key::KeyBuf;
+use crate::range::Part;
 use crate::status;
+use crate::validation::Validators;
 use crate::vary::VaryNames;
 
 /// What is kept under a key.
@@ -27,11 +29,29 @@ pub(crate) enum Kept {
     Variants(VaryNames),
 }
 
+/// How a stored response may be reused, beside its lifetime.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// Its `ETag` is the layer's own.
+    pub(crate) own_etag: bool,
+    /// Its `Cache-Control` is the layer's own.
+    pub(crate) own_control: bool,
+    /// It answers those who asked while it was loaded; else each reuse is to be validated.
+    pub(crate) shared: bool,
+    /// It says that it is not to be served stale.
+    pub(crate) strict: bool,
+    /// For how long it is served stale while the origin cannot be reached.
+    pub(crate) while_cut_off: Duration,
+    /// Where it is a part of the whole: which.
+    pub(crate) part: Option<Part>,
+}
+
 /// A stored response.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
+    pub(crate) terms: Terms,
     head: RwLock<Head>,
     /// When its request was sent, and its age then.
     began: Timestamp,
@@ -40,8 +60,16 @@ pub(crate) struct Stored {
     upstream: Option<Box<str>>,
     /// Where it is one of several: the names that select it and its key.
     variant: Option<Variant>,
-    /// After a failed refresh: not before then again.
-    retry_at: Mutex<Option<Timestamp>>,
+    /// After a failed refresh: not before then again, and whether the origin could not be reached.
+    failed: Mutex<Option<(Timestamp, bool)>>,
+}
+
+/// A copy of a stored response's parts.
+pub(crate) struct Copied {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) own_etag: bool,
 }
 
 /// What selects one of several responses of a URL: the names of request headers, and the key that
@@ -84,15 +112,13 @@ impl Stored {
         body: Bytes,
         (began, initial_age): (Timestamp, Duration),
         variant: Option<Variant>,
+        terms: Terms,
     ) -> Self {
-        let mut kept = HeaderMap::with_capacity(headers.len() + 2);
-        for (name, value) in headers {
-            kept.append(name.clone(), value.clone());
-        }
         let upstream = status::upstream(headers);
-        kept.remove(CACHE_STATUS);
         // The body says its own length; only a HEAD's answer needs the field.
-        kept.remove(CONTENT_LENGTH);
+        let mut kept = without(headers, |name| {
+            [AGE, CACHE_STATUS, CONTENT_LENGTH].contains(name)
+        });
         // The places of what changes each second are taken now, and count in the weight.
         kept.insert(AGE, HeaderValue::from_static("0"));
         kept.insert(CACHE_STATUS, HeaderValue::from_static("hit"));
@@ -104,12 +130,13 @@ impl Stored {
         Self {
             status,
             body,
+            terms,
             head: RwLock::new(head),
             began,
             initial_age,
             upstream,
             variant,
-            retry_at: Mutex::new(None),
+            failed: Mutex::new(None),
         }
     }
 
@@ -121,7 +148,7 @@ impl Stored {
         fresh_until: Timestamp,
         stale: bool,
     ) -> HeaderMap {
-        let age = (self.initial_age + now.since(self.began)).as_secs();
+        let age = self.age(now).as_secs();
         let left = fresh_until.since(now).as_secs();
         let ttl = if stale {
             let over = now.since(fresh_until).as_secs();
@@ -144,6 +171,32 @@ impl Stored {
         head.headers.clone()
     }
 
+    /// What validating it begins with: what the origin said in it, and nothing of the layer's own but
+    /// its `ETag`.
+    pub(crate) fn copy(&self) -> Copied {
+        let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
+        Copied {
+            status: self.status,
+            headers: without(&head.headers, |name| {
+                [AGE, CACHE_STATUS].contains(name)
+                    || (self.terms.own_control && *name == CACHE_CONTROL)
+            }),
+            body: self.body.clone(),
+            own_etag: self.terms.own_etag,
+        }
+    }
+
+    /// What the origin knows it by.
+    pub(crate) fn validators(&self) -> Option<Validators> {
+        let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
+        Validators::of(&head.headers, self.terms.own_etag)
+    }
+
+    /// How old it is.
+    pub(crate) fn age(&self, now: Timestamp) -> Duration {
+        self.initial_age + now.since(self.began)
+    }
+
     /// Whether a request of this first-level key and with these headers selects it.
     pub(crate) fn is_selected_by(&self, key: &KeyBuf, request: &HeaderMap) -> bool {
         self.variant
@@ -156,17 +209,22 @@ impl Stored {
         self.upstream.as_deref()
     }
 
-    /// Notes that a refresh failed.
-    pub(crate) fn refresh_failed(&self, now: Timestamp) {
-        *self.retry_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now.plus(RETRY_AFTER));
+    /// Notes that a refresh failed; `cut_off`: since the origin could not be reached.
+    pub(crate) fn refresh_failed(&self, now: Timestamp, cut_off: bool) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((now.plus(RETRY_AFTER), cut_off));
     }
 
     /// Whether a refresh may be tried.
     pub(crate) fn may_refresh(&self, now: Timestamp) -> bool {
-        self.retry_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_none_or(|at| now >= at)
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_none_or(|(until, _)| now >= until)
+    }
+
+    /// Whether the last refresh failed since the origin could not be reached.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|(_, cut_off)| cut_off)
     }
 
     /// Its bytes in memory.
@@ -191,6 +249,20 @@ impl Stored {
     }
 }
 
+/// The fields that belong to a connection and not to the message (RFC 9110, section 7.6.1).
+const OF_THE_CONNECTION: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
 /// Removes what belongs to a connection and not to the response (RFC 9111, section 3.1).
 pub(crate) fn clean(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -199,27 +271,27 @@ pub(crate) fn clean(headers: &mut HeaderMap) {
         .flat_map(|line| line.as_bytes().split(|&b| b == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in named {
-        headers.remove(name);
+    let of_the_connection =
+        |name: &HeaderName| OF_THE_CONNECTION.contains(name) || named.contains(name);
+    if headers.keys().any(of_the_connection) {
+        *headers = without(headers, of_the_connection);
     }
-    for name in [
-        CONNECTION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-    ] {
-        headers.remove(name);
+}
+
+/// Removes the fields of these names.
+pub(crate) fn strip(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if names.iter().any(|name| headers.contains_key(name)) {
+        *headers = without(headers, |name| names.contains(name));
     }
-    for name in [
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authentication-info",
-    ] {
-        headers.remove(name);
+}
+
+/// The others, in their order: removing from a map would move its last field.
+pub(crate) fn without(headers: &HeaderMap, drop: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len() + 2);
+    for (name, value) in headers.iter().filter(|(name, _)| !drop(name)) {
+        kept.append(name.clone(), value.clone());
     }
+    kept
 }
 
 #[cfg(test)]
@@ -240,6 +312,7 @@ mod tests {
             Bytes::from_static(b"abc"),
             (began, Duration::from_secs(5)),
             None,
+            Terms::default(),
         );
         let head = |stale| stored.headers("r", clock.now(), fresh_until, stale);
         assert_eq!(head(false)[AGE], "5");

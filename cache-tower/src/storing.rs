@@ -15,17 +15,19 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame};
 
+use crate::ask::Purpose;
 use crate::body::{BoxError, CacheBody};
 use crate::conditional::entity_tag;
 use crate::freshness::Judged;
 use crate::key::KeyBuf;
 use crate::load::{Caller, Led, SharedHead, UNAWAITED, refuse, tell};
 use crate::policy::CachePolicy;
+use crate::range::Part;
 use crate::reader::Role;
 use crate::recording::{Chunks, Recording};
 use crate::refusal::Refusal;
 use crate::respond::tell_client;
-use crate::stored::{Kept, Stored, Variant, clean};
+use crate::stored::{Kept, Stored, Terms, Variant, clean, strip};
 
 /// For how long the names are kept that responses vary by.
 const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
@@ -37,6 +39,10 @@ pub(crate) struct Storing {
     pub(crate) lead: Lead,
     pub(crate) cache: Cache,
     pub(crate) judged: Judged,
+    pub(crate) terms: Terms,
+    /// Whether the layer gives it an `ETag` where it has none.
+    pub(crate) signs: bool,
+    pub(crate) purpose: Purpose,
     pub(crate) key: KeyBuf,
     pub(crate) variant: Option<Variant>,
     pub(crate) paths: Vec<TagName>,
@@ -97,17 +103,7 @@ impl Storing {
         let (recording, refusal) = match taken {
             Taken::Whole(None) => {
                 let whole = chunks.whole();
-                if !parts.headers.contains_key(ETAG) && parts.status == StatusCode::OK {
-                    parts
-                        .headers
-                        .insert(ETAG, entity_tag(&whole, &parts.headers));
-                }
-                let said = parts.clone();
-                self.dress(&mut parts);
-                let outcome = self.store(&parts, whole.clone());
-                if outcome.is_err() {
-                    parts = said;
-                }
+                let outcome = self.whole(&mut parts, whole.clone());
                 let body = CacheBody::whole(whole);
                 return tell(
                     caller,
@@ -115,6 +111,7 @@ impl Storing {
                         parts,
                         body,
                         outcome,
+                        answered: None,
                         scope,
                     },
                 );
@@ -148,9 +145,31 @@ impl Storing {
                 parts,
                 body,
                 outcome: Err(refusal),
+                answered: None,
                 scope,
             },
         );
+    }
+
+    /// Stores a response whose body is all there; its client gets it as it is stored, or else as it
+    /// was said.
+    pub(crate) fn whole(mut self, parts: &mut Parts, body: Bytes) -> Result<(), Refusal> {
+        self.sign(parts.status, &mut parts.headers, &body);
+        let said = parts.clone();
+        self.dress(parts);
+        let outcome = self.store(parts, body);
+        if outcome.is_err() {
+            *parts = said;
+        }
+        outcome
+    }
+
+    /// Gives it the layer's own `ETag`, where the handler set none.
+    fn sign(&mut self, status: StatusCode, headers: &mut HeaderMap, body: &[u8]) {
+        if self.signs && status == StatusCode::OK && !headers.contains_key(ETAG) {
+            headers.insert(ETAG, entity_tag(body, headers));
+            self.terms.own_etag = true;
+        }
     }
 
     /// Makes of the handler's head the one that is stored. What is not stored goes on as it was said,
@@ -165,7 +184,7 @@ impl Storing {
 
     /// Gives the head to those who wait, and reads the body for them and for the store.
     async fn stream<B, E>(
-        self,
+        mut self,
         parts: Parts,
         mut body: Pin<Box<B>>,
         recording: Arc<Recording<B>>,
@@ -175,8 +194,10 @@ impl Storing {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let first = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
+        let mut shared = parts.clone();
+        strip(&mut shared.headers, &self.judged.omitted);
         self.lead.share_head(Arc::new(SharedHead {
-            parts: parts.clone(),
+            parts: shared,
             recording: Arc::clone(&recording),
             fresh_until: match &self.judged.life {
                 Some(life) => self.lead.began().plus(life.ttl()),
@@ -196,6 +217,7 @@ impl Storing {
                 parts,
                 body: first,
                 outcome: Ok(()),
+                answered: None,
                 scope: scope.clone(),
             },
         );
@@ -208,9 +230,7 @@ impl Storing {
                 None => break Refusal::BodyFailed,
                 Some(None) => {
                     let whole = recording.whole();
-                    if !headers.contains_key(ETAG) && status == StatusCode::OK {
-                        headers.insert(ETAG, entity_tag(&whole, &headers));
-                    }
+                    self.sign(status, &mut headers, &whole);
                     let (mut parts, ()) = Response::new(()).into_parts();
                     parts.status = status;
                     parts.headers = headers;
@@ -249,14 +269,22 @@ impl Storing {
     fn store(self, parts: &Parts, body: Bytes) -> Result<(), Refusal> {
         // Less or more than was announced is not the response (RFC 9111, section 3.3).
         let announced = parts.headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-        if announced.is_some_and(|length| length != body.len().to_string().as_bytes()) {
+        let part = match parts.status {
+            StatusCode::PARTIAL_CONTENT => Part::of(&parts.headers),
+            _ => None,
+        };
+        if announced.is_some_and(|length| length != body.len().to_string().as_bytes())
+            || part.is_some_and(|part| part.length() != body.len() as u64)
+        {
             refuse(self.lead, Refusal::BodyFailed, &self.paths);
             return Err(Refusal::BodyFailed);
         }
+        let under = self.place(parts);
         let Self {
             lead,
             cache,
             judged,
+            mut terms,
             key,
             variant,
             ..
@@ -274,14 +302,33 @@ impl Storing {
                 &[],
             );
         }
-        let under = variant
-            .as_ref()
-            .map(|variant| ResponseKey::new(variant.key.as_slice()));
+        terms.part = part;
+        let mut headers = parts.headers.clone();
+        strip(&mut headers, &judged.omitted);
         let times = (lead.began(), judged.initial_age);
-        let stored = Stored::new(parts.status, &parts.headers, body, times, variant);
+        let stored = Stored::new(parts.status, &headers, body, times, variant, terms);
         let weight = stored.weight();
-        let (_, kept) = lead.store(Kept::Response(stored), weight, judged.life, under.as_ref());
+        let life = (judged.life, judged.kept_stale);
+        let (_, kept) = lead.store(Kept::Response(stored), weight, life, under.as_ref());
         kept.map_err(Refusal::from)
+    }
+
+    /// The key to store it under, where that is not the one that it was loaded under.
+    fn place(&self, parts: &Parts) -> Option<ResponseKey> {
+        let whole = self
+            .variant
+            .as_ref()
+            .map_or(&self.key, |variant| &variant.key);
+        match (self.purpose, parts.status) {
+            (Purpose::Part, StatusCode::PARTIAL_CONTENT) => {
+                Some(ResponseKey::new(whole.of_part().as_slice()))
+            }
+            (Purpose::Part, _) => Some(ResponseKey::new(whole.as_slice())),
+            (Purpose::Whole | Purpose::Head, _) => self
+                .variant
+                .is_some()
+                .then(|| ResponseKey::new(whole.as_slice())),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::Timestamp;
@@ -20,7 +21,7 @@ pub struct Arrival(pub(super) u64);
 
 /// A stored value in a caller's hand.
 pub struct Held<V> {
-    entry: Arc<Entry>,
+    pub(super) entry: Arc<Entry>,
     stale: bool,
     value: PhantomData<fn() -> V>,
 }
@@ -94,6 +95,19 @@ impl<V: 'static> Held<V> {
                 servable, on_error, ..
             } => servable || on_error,
             Verdict::Dead(_) => false,
+        }
+    }
+
+    /// For how long it has been stale by now: zero while it is fresh, `None` where it is dead. Its
+    /// marks are read again.
+    #[must_use]
+    pub fn stale_for(&self, cache: &Cache) -> Option<Duration> {
+        let engine = cache.engine();
+        let now = engine.clock.now().0;
+        match self.entry.judge(engine.ledger.sequence(), now) {
+            Verdict::Fresh { .. } => Some(Duration::ZERO),
+            Verdict::Stale { since, .. } => Some(Duration::from_nanos(now.saturating_sub(since))),
+            Verdict::Dead(_) => None,
         }
     }
 

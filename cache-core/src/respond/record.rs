@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::look::{Held, Unstorable};
 use super::{ResponseKey, Scope};
 use crate::cache::Cache;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, nanos};
 use crate::context::{self, LoadScope};
 use crate::engine::{Engine, LifeChoice};
 use crate::flight::Lead;
@@ -84,7 +84,8 @@ impl Recording {
     }
 
     /// Ends with a response. `life`: what the response or the layer says; else what is inside, and
-    /// the cache's default, decide. `under`: another key to store it under (`Vary`).
+    /// the cache's default, decide. `kept_stale`: for how long it is kept once it is stale, to be
+    /// validated, also where it is never fresh. `under`: another key to store it under (`Vary`).
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl Recording {
         self,
         value: V,
         weight: usize,
-        life: Option<Life>,
+        (life, kept_stale): (Option<Life>, Duration),
         under: Option<&ResponseKey>,
     ) -> (Held<V>, Result<(), Reason>) {
         let engine = Arc::clone(&self.lead.engine);
@@ -101,7 +102,12 @@ impl Recording {
         let choice = life.map_or(LifeChoice::Default, LifeChoice::Explicit);
         let times = (self.lead.start(), self.lead.began);
         let key = under.map_or(&self.lead.key, |under| &under.0);
-        let (entry, storable) = engine.entry(key, (value, weight), times, choice, None, recorded);
+        let (mut entry, mut storable) =
+            engine.entry(key, (value, weight), times, choice, None, recorded);
+        entry.kept_stale = nanos(kept_stale);
+        if storable == Err(NotStorable::ZeroLife) && !kept_stale.is_zero() {
+            storable = Ok(());
+        }
         let (entry, fate) = self.lead.land(entry, storable, under.map(|under| &under.0));
         if fate.is_ok() {
             engine.stored();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::look::Held;
 use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::context::{self, Context, LoadScope, Restore, Scoped};
@@ -101,6 +102,16 @@ impl Scope {
     /// Adds explicit tags; past a limit the response is not stored.
     pub fn tag(&self, names: Result<Vec<TagName>, NotStorable>) {
         self.run(|| crate::current::add_tags(names));
+    }
+
+    /// Takes the tags of a response that was found to be current still: what was made of its parts
+    /// then is what is shown now. Its times are not taken.
+    pub fn inherit<V>(&self, validated: &Held<V>) {
+        let entry = &validated.entry;
+        self.record.with(|recorded| {
+            entry.tags.iter().for_each(|tag| recorded.add(tag));
+            recorded.partial = recorded.partial.or(entry.partial);
+        });
     }
 
     /// What is known so far.

@@ -1,41 +1,41 @@
-//! `Cache-Control` as a response carries it (RFC 9111, section 5.2), read with caution: what
+//! `Cache-Control` as a response carries it (RFC 9111, section 5.2.2), read with caution: what
 //! restricts is believed in any form, what allows only in the right one.
 
 use http::HeaderMap;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, HeaderName};
+use smallvec::SmallVec;
+
+use super::directives::{Directive, delta_seconds, directives};
+use super::targeted;
 
 /// The directives of a response that a shared cache heeds.
 ///
-/// `private` and `no-cache` with field names count as the whole response, which the RFC allows.
 /// Where a number is given twice the smaller counts; a malformed one counts as 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheControl {
-    /// Whether there was a `Cache-Control` field at all.
+    /// Whether there was a field that says anything at all.
     pub(crate) present: bool,
-    /// `no-store`
+    /// Whether it was a targeted field (RFC 9213): then `Expires` is not heeded either.
+    pub(crate) targeted: bool,
     pub(crate) no_store: bool,
-    /// `no-cache`
+    /// Without field names, or with some that cannot be read.
     pub(crate) no_cache: bool,
-    /// `private`
+    /// Without field names, or with some that cannot be read.
     pub(crate) private: bool,
-    /// `public`
     pub(crate) public: bool,
-    /// `must-revalidate`
     pub(crate) must_revalidate: bool,
-    /// `proxy-revalidate`
     pub(crate) proxy_revalidate: bool,
-    /// `max-age`, in seconds
+    pub(crate) must_understand: bool,
+    /// Seconds, as all that follow.
     pub(crate) max_age: Option<u32>,
-    /// `s-maxage`, in seconds
     pub(crate) s_maxage: Option<u32>,
-    /// `stale-while-revalidate` (RFC 5861), in seconds
+    /// RFC 5861, section 3.
     pub(crate) stale_while_revalidate: Option<u32>,
-    /// `stale-if-error` (RFC 5861), in seconds
+    /// RFC 5861, section 4.
     pub(crate) stale_if_error: Option<u32>,
+    /// The fields that `private` and `no-cache` name: they are for the first client alone.
+    pub(crate) omitted: SmallVec<[HeaderName; 2]>,
 }
-
-/// The longest time that is believed: RFC 9111, section 1.2.2.
-pub(crate) const LONGEST: u32 = 1 << 31;
 
 impl CacheControl {
     /// Reads all `Cache-Control` lines.
@@ -43,74 +43,60 @@ impl CacheControl {
         let mut control = Self::default();
         for line in headers.get_all(CACHE_CONTROL) {
             control.present = true;
-            control.read_line(line.as_bytes());
+            for directive in directives(line.as_bytes()) {
+                control.add(&directive);
+            }
         }
         control
     }
 
-    fn read_line(&mut self, mut line: &[u8]) {
-        while !line.is_empty() {
-            let name_end = line
-                .iter()
-                .position(|b| matches!(b, b'=' | b','))
-                .unwrap_or(line.len());
-            let (raw_name, rest) = line.split_at(name_end);
-            let name = raw_name.trim_ascii();
-            match rest.split_first() {
-                Some((b'=', rest)) => {
-                    let (raw_value, rest) = split_value(rest);
-                    // No whitespace is allowed around `=`; a number so written is not to be trusted.
-                    let tight = !raw_name.ends_with(b" ")
-                        && !raw_name.ends_with(b"\t")
-                        && !raw_value.starts_with(b" ")
-                        && !raw_value.starts_with(b"\t");
-                    self.directive(name, Some(raw_value.trim_ascii()), tight);
-                    line = rest;
-                }
-                Some((_, rest)) => {
-                    self.directive(name, None, true);
-                    line = rest;
-                }
-                None => {
-                    self.directive(name, None, true);
-                    return;
-                }
-            }
-        }
+    /// Reads the first of the targeted fields that is there and valid (RFC 9213, section 2.2), else
+    /// `Cache-Control`.
+    pub(crate) fn targeted(headers: &HeaderMap, targets: &[HeaderName]) -> Self {
+        targets
+            .iter()
+            .find_map(|name| targeted::read(headers, name))
+            .unwrap_or_else(|| Self::of(headers))
     }
 
-    fn directive(&mut self, name: &[u8], value: Option<&[u8]>, tight: bool) {
-        let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
-        let seconds = || {
-            let value = value.filter(|_| tight)?;
-            let unquoted = value
-                .strip_prefix(b"\"")
-                .and_then(|v| v.strip_suffix(b"\""));
-            delta_seconds(unquoted.unwrap_or(value))
+    fn add(&mut self, directive: &Directive<'_>) {
+        let is = |name: &str| directive.name.eq_ignore_ascii_case(name.as_bytes());
+        let least = |known: Option<u32>| {
+            let new = directive.seconds().unwrap_or(0);
+            Some(known.map_or(new, |known| known.min(new)))
         };
-        let least = |known: Option<u32>, new: u32| Some(known.map_or(new, |known| known.min(new)));
         if is("no-store") {
             self.no_store = true;
         } else if is("no-cache") {
-            self.no_cache = true;
+            self.no_cache |= !self.omit(directive);
         } else if is("private") {
-            self.private = true;
+            self.private |= !self.omit(directive);
         } else if is("public") {
-            self.public |= value.is_none();
+            self.public |= directive.value.is_none();
         } else if is("must-revalidate") {
             self.must_revalidate = true;
         } else if is("proxy-revalidate") {
             self.proxy_revalidate = true;
+        } else if is("must-understand") {
+            self.must_understand = true;
         } else if is("max-age") {
-            self.max_age = least(self.max_age, seconds().unwrap_or(0));
+            self.max_age = least(self.max_age);
         } else if is("s-maxage") {
-            self.s_maxage = least(self.s_maxage, seconds().unwrap_or(0));
+            self.s_maxage = least(self.s_maxage);
         } else if is("stale-while-revalidate") {
-            self.stale_while_revalidate =
-                least(self.stale_while_revalidate, seconds().unwrap_or(0));
+            self.stale_while_revalidate = least(self.stale_while_revalidate);
         } else if is("stale-if-error") {
-            self.stale_if_error = least(self.stale_if_error, seconds().unwrap_or(0));
+            self.stale_if_error = least(self.stale_if_error);
         }
+    }
+
+    /// Takes the field names of a directive; `false` where it has none, or some that cannot be read.
+    fn omit(&mut self, directive: &Directive<'_>) -> bool {
+        let Some(names) = directive.value.and_then(field_names) else {
+            return false;
+        };
+        self.omitted.extend(names);
+        true
     }
 
     /// Whether it lets a shared cache store the response to a request with `Authorization`
@@ -125,34 +111,35 @@ impl CacheControl {
     }
 }
 
-/// The value up to the next comma outside quotes, and what follows that comma.
-fn split_value(rest: &[u8]) -> (&[u8], &[u8]) {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, &byte) in rest.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => return (&rest[..at], &rest[at + 1..]),
-            _ => {}
-        }
-    }
-    (rest, &[])
+/// The field names of `private="a, b"`; `None` where there are none or one of them is none.
+fn field_names(value: &[u8]) -> Option<SmallVec<[HeaderName; 2]>> {
+    let list = match value.strip_prefix(b"\"") {
+        Some(quoted) => quoted.strip_suffix(b"\"")?,
+        None => value,
+    };
+    let names: SmallVec<_> = list
+        .split(|&b| b == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty())
+        .map(|name| HeaderName::from_bytes(name).ok())
+        .collect::<Option<_>>()?;
+    (!names.is_empty()).then_some(names)
 }
 
-/// Digits only; more than [`LONGEST`] counts as that.
-pub(crate) fn delta_seconds(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
+impl Directive<'_> {
+    /// Its value as delta-seconds (RFC 9111, section 1.2.2), also where it is quoted.
+    fn seconds(&self) -> Option<u32> {
+        let value = self.value.filter(|_| self.tight)?;
+        let unquoted = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        delta_seconds(unquoted.unwrap_or(value))
     }
-    let value = digits.iter().try_fold(0_u32, |sum, digit| {
-        sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
-    });
-    Some(value.map_or(LONGEST, |value| value.min(LONGEST)))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::directives::LONGEST;
     use super::*;
 
     fn of(lines: &[&str]) -> CacheControl {
@@ -195,17 +182,41 @@ mod tests {
     #[test]
     fn words() {
         assert!(of(&["foo", "bar, No-Store"]).no_store);
-        assert!(of(&["private=\"x-user\""]).private);
-        assert!(of(&["no-cache=\"set-cookie, etag\", max-age=5"]).no_cache);
-        assert_eq!(
-            of(&["no-cache=\"set-cookie, etag\", max-age=5"]).max_age,
-            Some(5)
-        );
         assert!(!of(&["foo=\"no-store\""]).no_store);
         assert!(of(&["no-store=1"]).no_store);
         assert!(!of(&["public=x"]).public);
         assert!(of(&["\tpublic\t"]).public);
         assert!(!CacheControl::of(&HeaderMap::new()).present);
+    }
+
+    #[test]
+    fn field_names_restrict_fields_and_nothing_else_does() {
+        for (text, private, no_cache, omitted) in [
+            ("private=\"x-user\"", false, false, "x-user"),
+            ("private=x-user", false, false, "x-user"),
+            (
+                "no-cache=\"Set-Cookie, etag\", max-age=5",
+                false,
+                false,
+                "set-cookie etag",
+            ),
+            ("private=\" , a ,\"", false, false, "a"),
+            ("private", true, false, ""),
+            ("private=\"x-user\", private", true, false, "x-user"),
+            ("private=\"\"", true, false, ""),
+            ("private=", true, false, ""),
+            ("private=\"a b\"", true, false, ""),
+            ("no-cache=\"unclosed", false, true, ""),
+            ("no-cache=\"a\\\"b\"", false, true, ""),
+        ] {
+            let control = of(&[text]);
+            let names: Vec<_> = control.omitted.iter().map(HeaderName::as_str).collect();
+            assert_eq!(
+                (control.private, control.no_cache, &*names.join(" ")),
+                (private, no_cache, omitted),
+                "{text}"
+            );
+        }
     }
 
     #[test]

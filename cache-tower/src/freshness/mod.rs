@@ -3,18 +3,22 @@
 //! Nothing here reads a clock, and nothing knows where responses are kept.
 
 mod control;
+mod demands;
+mod directives;
 mod storable;
+mod targeted;
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
-use http::header::{AGE, DATE, EXPIRES, HeaderName};
+use http::header::{AGE, DATE, EXPIRES, HeaderName, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
 
 pub(crate) use control::CacheControl;
-pub(crate) use control::delta_seconds;
+pub(crate) use demands::{Demands, Stands};
+use directives::delta_seconds;
 #[cfg(feature = "axum")]
 pub(crate) use storable::is_event_stream;
-pub(crate) use storable::{Judged, Rules, judge};
+pub(crate) use storable::{Judged, Manner, Rules, judge};
 
 /// The freshness lifetime that a response states (RFC 9111, section 4.2.1): `s-maxage`, else
 /// `max-age`, else `Expires` less `Date`. Invalid dates are in the past. `None`: it states nothing.
@@ -25,6 +29,9 @@ pub(crate) fn explicit_lifetime(
 ) -> Option<Duration> {
     if let Some(seconds) = control.s_maxage.or(control.max_age) {
         return Some(Duration::from_secs(seconds.into()));
+    }
+    if control.targeted {
+        return None;
     }
     let mut lines = headers.get_all(EXPIRES).iter();
     let first = lines.next()?;
@@ -41,6 +48,36 @@ pub(crate) fn explicit_lifetime(
             .and_then(|at| at.duration_since(date).ok())
             .unwrap_or_default(),
     )
+}
+
+/// The longest lifetime that is guessed.
+const LONGEST_GUESS: Duration = Duration::from_secs(24 * 3600);
+
+/// The lifetime that may be guessed where none is stated (RFC 9111, section 4.2.2): a tenth of the
+/// time since it was last modified. `None` where nothing may be guessed.
+pub(crate) fn heuristic_lifetime(
+    status: StatusCode,
+    control: &CacheControl,
+    headers: &HeaderMap,
+    received: SystemTime,
+) -> Option<Duration> {
+    if !may_be_kept_unasked(status, control) {
+        return None;
+    }
+    let modified = date(headers, LAST_MODIFIED)?;
+    let date = date(headers, DATE).unwrap_or(received);
+    let unchanged = date.duration_since(modified).ok()?;
+    Some((unchanged / 10).min(LONGEST_GUESS))
+}
+
+/// Whether a response that states no lifetime may be kept at all: the statuses that are heuristically
+/// cacheable (RFC 9110, section 15.1), and what says `public`.
+pub(crate) fn may_be_kept_unasked(status: StatusCode, control: &CacheControl) -> bool {
+    control.public
+        || matches!(
+            status.as_u16(),
+            200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+        )
 }
 
 /// The age that a response had when its request was sent, as far as can be known

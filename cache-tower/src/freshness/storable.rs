@@ -3,16 +3,39 @@
 use std::time::{Duration, SystemTime};
 
 use cache_core::Life;
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE};
+use http::header::{
+    CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED,
+    SET_COOKIE,
+};
 use http::{HeaderMap, StatusCode};
+use smallvec::SmallVec;
 
-use super::{CacheControl, explicit_lifetime, initial_age};
+use super::{
+    CacheControl, explicit_lifetime, heuristic_lifetime, initial_age, may_be_kept_unasked,
+};
 use crate::policy::{CachePolicy, Word};
 use crate::refusal::Refusal;
+
+/// For how long a stale response is kept that can be validated, or served while its origin cannot
+/// be reached.
+const KEPT_STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// What a layer is in front of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// An application of which it is part: nothing is stored that was not declared storable.
+    #[default]
+    Application,
+    /// Any origin: the RFC to the letter.
+    SharedProxy,
+}
 
 /// What is known beside the response itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
+    pub(crate) manner: Manner,
+    /// The fields that stand for `Cache-Control`, the first of them first (RFC 9213).
+    pub(crate) targets: &'a [HeaderName],
     /// What the handler said in the response's extensions.
     pub(crate) policy: Option<&'a CachePolicy>,
     /// The `cache_life` that the handler called while it ran.
@@ -21,6 +44,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) layer: Option<Life>,
     /// Whether the request carried `Authorization`.
     pub(crate) authorized: bool,
+    /// Whether the request was for a part, which is kept as one.
+    pub(crate) part: bool,
     /// When the response's head arrived.
     pub(crate) received: SystemTime,
     /// How long that was after its request was sent.
@@ -32,14 +57,16 @@ pub(crate) struct Rules<'a> {
 pub(crate) enum Source {
     /// The handler, by a [`CachePolicy`].
     Policy,
-    /// The handler, by `Cache-Control` or `Expires`.
+    /// The origin, by `Cache-Control` or `Expires`.
     Headers,
     /// The layer's `ttl` or `life`.
     Layer,
+    /// Nobody; it may be guessed, or kept to be validated.
+    Heuristic,
 }
 
 /// A response that may be stored.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Judged {
     /// Counted from when the request was sent. `None`: the cache's default, and no longer than what
     /// the response is made of.
@@ -48,6 +75,16 @@ pub(crate) struct Judged {
     pub(crate) source: Source,
     /// Whether the handler left it to the layer what clients are told.
     pub(crate) client_unsaid: bool,
+    /// Whether it answers others who asked meanwhile: not where each reuse is to be validated.
+    pub(crate) shared: bool,
+    /// Whether it says that it is not to be served stale.
+    pub(crate) strict: bool,
+    /// For how long it is kept once it is stale.
+    pub(crate) kept_stale: Duration,
+    /// For how long it is served stale while the origin cannot be reached (RFC 9111, section 4.2.4).
+    pub(crate) while_cut_off: Duration,
+    /// The fields that are for the first client alone.
+    pub(crate) omitted: SmallVec<[HeaderName; 2]>,
 }
 
 /// Judges a response to a GET.
@@ -56,23 +93,34 @@ pub(crate) fn judge(
     headers: &HeaderMap,
     rules: &Rules<'_>,
 ) -> Result<Judged, Refusal> {
-    let control = CacheControl::of(headers);
+    let control = CacheControl::targeted(headers, rules.targets);
     let stated = explicit_lifetime(&control, headers, rules.received);
     let age = initial_age(headers, rules.received, rules.took);
+    let to_the_letter = rules.manner == Manner::SharedProxy;
 
-    if headers.contains_key(SET_COOKIE) {
+    // Stored where freshness is explicit: RFC 9111, section 7.3.
+    if headers.contains_key(SET_COOKIE)
+        && !control.omitted.contains(&SET_COOKIE)
+        && !(to_the_letter && stated.is_some())
+    {
         return Err(Refusal::SetCookie);
     }
-    if control.no_store {
+    // RFC 9111, section 5.2.2.3.
+    let understood = status.canonical_reason().is_some();
+    if control.must_understand && !understood {
+        return Err(Refusal::Status);
+    }
+    if control.no_store && !control.must_understand {
         return Err(Refusal::NoStore);
     }
     if control.private {
         return Err(Refusal::Private);
     }
     // Parts and updates of other responses, and answers to headers that are no part of the key.
+    let is_part = status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
     if status.is_informational()
-        || matches!(status.as_u16(), 206 | 304 | 412 | 416 | 417)
-        || headers.contains_key(CONTENT_RANGE)
+        || matches!(status.as_u16(), 304 | 412 | 416 | 417)
+        || (is_part && !rules.part)
     {
         return Err(Refusal::Status);
     }
@@ -81,27 +129,44 @@ pub(crate) fn judge(
     if policy == Some(Word::NoStore) {
         return Err(Refusal::Policy);
     }
+    let validated = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
+    let kept_to_validate = to_the_letter && validated;
     // A policy is addressed to this cache alone, so it stands above what all caches are told.
-    if control.no_cache && policy.is_none() {
+    let no_cache = control.no_cache && policy.is_none();
+    if no_cache && !kept_to_validate {
         return Err(Refusal::NoCache);
     }
+    let guessed = || match to_the_letter {
+        true => heuristic_lifetime(status, &control, headers, rules.received),
+        false => None,
+    };
     let (life, source) = match (policy, stated, rules.layer) {
         (Some(Word::Life(life)), ..) => (Some(life), Source::Policy),
         (Some(_), ..) => (None, Source::Policy),
-        (None, Some(lifetime), _) => {
-            let ttl = lifetime.saturating_sub(age);
-            let window = |seconds: Option<u32>| Duration::from_secs(seconds.unwrap_or(0).into());
-            let life = Life::from_duration(ttl)
-                .stale_while_revalidate(window(control.stale_while_revalidate))
-                .stale_if_error(window(control.stale_if_error));
-            if ttl.is_zero() {
-                return Err(Refusal::Expired);
-            }
-            (Some(life), Source::Headers)
-        }
+        (None, Some(lifetime), _) => (Some(stated_life(lifetime, age, &control)), Source::Headers),
         (None, None, Some(life)) => (Some(life), Source::Layer),
-        (None, None, None) => return Err(Refusal::NotDeclared),
+        (None, None, None) => match guessed() {
+            Some(lifetime) => {
+                let life = stated_life(lifetime, age, &control);
+                (Some(life), Source::Heuristic)
+            }
+            None if kept_to_validate && may_be_kept_unasked(status, &control) => {
+                (Some(Life::from_secs(0)), Source::Heuristic)
+            }
+            None => return Err(Refusal::NotDeclared),
+        },
     };
+    // To be asked for each time, but by its validator.
+    let life = if no_cache {
+        life.map(|life| life.with_ttl(0))
+    } else {
+        life
+    };
+    let by_headers = matches!(source, Source::Headers | Source::Heuristic);
+    let is_fresh = life.is_none_or(|life| !life.ttl().is_zero());
+    if by_headers && !is_fresh && !kept_to_validate {
+        return Err(Refusal::Expired);
+    }
     if source == Source::Layer {
         if !stored_unasked(status) {
             return Err(Refusal::Status);
@@ -125,12 +190,29 @@ pub(crate) fn judge(
     });
     // What the handler said to this cache while it ran stands above all that is said from outside.
     let life = rules.said.or(life);
+    let kept_if = |kept: bool| if kept { KEPT_STALE } else { Duration::ZERO };
+    let while_cut_off = kept_if(to_the_letter && by_headers && !strict);
     Ok(Judged {
         life,
         initial_age: age,
         source,
-        client_unsaid: !control.present && !headers.contains_key(http::header::EXPIRES),
+        client_unsaid: !to_the_letter
+            && !headers.contains_key(CACHE_CONTROL)
+            && !headers.contains_key(EXPIRES),
+        shared: is_fresh,
+        strict,
+        kept_stale: kept_if(validated).max(while_cut_off),
+        while_cut_off,
+        omitted: control.omitted,
     })
+}
+
+/// What is left of a lifetime, with the stale windows that go with it (RFC 5861).
+fn stated_life(lifetime: Duration, age: Duration, control: &CacheControl) -> Life {
+    let window = |seconds: Option<u32>| Duration::from_secs(seconds.unwrap_or(0).into());
+    Life::from_duration(lifetime.saturating_sub(age))
+        .stale_while_revalidate(window(control.stale_while_revalidate))
+        .stale_if_error(window(control.stale_if_error))
 }
 
 /// The statuses that the layer's own lifetime stores: those of RFC 9110, section 15.1, that a cache
@@ -157,10 +239,13 @@ mod tests {
 
     fn rules() -> Rules<'static> {
         Rules {
+            manner: Manner::Application,
+            targets: &[],
             policy: None,
             said: None,
             layer: None,
             authorized: false,
+            part: false,
             received: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
             took: Duration::ZERO,
         }

@@ -1,0 +1,111 @@
+//! The list syntax of `Cache-Control`, in requests and responses alike (RFC 9111, section 5.2).
+
+/// The longest time that is believed, in seconds: RFC 9111, section 1.2.2.
+pub(crate) const LONGEST: u32 = 1 << 31;
+
+/// One directive as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Directive<'a> {
+    pub(crate) name: &'a [u8],
+    /// With its quotes.
+    pub(crate) value: Option<&'a [u8]>,
+    /// Whether there is no whitespace around its `=`, where none is allowed: a number so written is
+    /// not to be trusted.
+    pub(crate) tight: bool,
+}
+
+/// The directives of one line.
+pub(crate) fn directives(mut line: &[u8]) -> impl Iterator<Item = Directive<'_>> {
+    std::iter::from_fn(move || {
+        loop {
+            if line.is_empty() {
+                return None;
+            }
+            let end = line
+                .iter()
+                .position(|byte| matches!(byte, b'=' | b','))
+                .unwrap_or(line.len());
+            let (raw_name, rest) = line.split_at(end);
+            let name = raw_name.trim_ascii();
+            let mut directive = Directive {
+                name,
+                value: None,
+                tight: true,
+            };
+            match rest.split_first() {
+                Some((b'=', rest)) => {
+                    let (raw_value, rest) = split_value(rest);
+                    directive.value = Some(raw_value.trim_ascii());
+                    directive.tight = raw_name.last().is_none_or(|byte| !is_space(*byte))
+                        && raw_value.first().is_none_or(|byte| !is_space(*byte));
+                    line = rest;
+                }
+                Some((_, rest)) => line = rest,
+                None => line = &[],
+            }
+            if !name.is_empty() {
+                return Some(directive);
+            }
+        }
+    })
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// The value up to the next comma outside quotes, and what follows that comma.
+fn split_value(rest: &[u8]) -> (&[u8], &[u8]) {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, &byte) in rest.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return (&rest[..at], &rest[at + 1..]),
+            _ => {}
+        }
+    }
+    (rest, &[])
+}
+
+/// Digits only; more than [`LONGEST`] counts as that.
+pub(crate) fn delta_seconds(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().try_fold(0_u32, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
+    });
+    Some(value.map_or(LONGEST, |value| value.min(LONGEST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_lists() {
+        let parsed = |line: &'static str| -> Vec<_> {
+            directives(line.as_bytes())
+                .map(|d| {
+                    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                    (text(d.name), d.value.map(text), d.tight)
+                })
+                .collect()
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            parsed("a, b=1 ,,\tc=\"x, y\",d =2, e= 3"),
+            [
+                ("a".to_owned(), None, true),
+                ("b".to_owned(), some("1"), true),
+                ("c".to_owned(), some("\"x, y\""), true),
+                ("d".to_owned(), some("2"), false),
+                ("e".to_owned(), some("3"), false),
+            ]
+        );
+        assert!(parsed("").is_empty() && parsed(" , ,").is_empty());
+        assert_eq!(parsed("=1, a").len(), 1);
+    }
+}
