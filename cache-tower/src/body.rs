@@ -69,13 +69,16 @@ impl<B> CacheBody<B> {
     }
 }
 
+/// What polling a body gives.
+type FramePoll<B> = Poll<Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>>;
+
 /// Polls a body in its own scope. What it learns there flows to the record around with every frame,
 /// since nobody need poll for its end.
 pub(crate) fn poll_telling<B: Body>(
     scope: &Scope,
     body: Pin<&mut B>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+) -> FramePoll<B> {
     let polled = scope.run(|| body.poll_frame(cx));
     if polled.is_ready() && respond::in_record() {
         scope.flow();
