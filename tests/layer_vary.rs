@@ -59,6 +59,20 @@ async fn each_variant_is_stored_for_those_who_select_it() {
 }
 
 #[tokio::test]
+async fn only_whitespace_that_means_nothing_is_left_out() {
+    let (cache, _) = cache();
+    let (app, count) = app(&cache, "accept-language");
+    for language in ["de,en;q=0.5", "d e", "de", "de;q= 0.5", "de;q=0.5"] {
+        let reply = send(&app, with("/", &[("accept-language", language)])).await;
+        assert!(reply.text().ends_with(&format!(" {language}")), "{reply:?}");
+    }
+    assert_eq!(count.get(), 5);
+    send(&app, with("/", &[("accept-language", "de, en ;\tq=0.5")]))
+        .await
+        .assert_hit();
+}
+
+#[tokio::test]
 async fn variants_are_dropped_together_by_their_path() {
     let (cache, _) = cache();
     let (app, count) = app(&cache, "accept-language");

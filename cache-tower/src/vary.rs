@@ -112,10 +112,10 @@ fn write_value(key: &mut KeyBuf, name: &HeaderName, request: &HeaderMap) {
     if !listed || joined.contains(&b'"') || joined.len() > MAX_BYTES {
         return key.part(&joined);
     }
-    // Lists of lower-case words with weights; whitespace and case have no meaning in them.
-    joined.retain(|byte| !matches!(byte, b' ' | b'\t'));
-    joined.make_ascii_lowercase();
-    let mut members: SmallVec<[&[u8]; 8]> = joined
+    let Some(list) = tight(&joined) else {
+        return key.part(&joined);
+    };
+    let mut members: SmallVec<[&[u8]; 8]> = list
         .split(|&b| b == b',')
         .filter(|m| !m.is_empty())
         .map(without_full_weight)
@@ -126,6 +126,26 @@ fn write_value(key: &mut KeyBuf, name: &HeaderName, request: &HeaderMap) {
         members.dedup();
     }
     key.part(&members.join(&b","[..]));
+}
+
+/// A list of words with weights, in lower case and without the whitespace around `,` and `;`, which
+/// has no meaning. With any elsewhere it is malformed, and handlers may make of it what they like.
+fn tight(list: &[u8]) -> Option<SmallVec<[u8; 128]>> {
+    let mut tight: SmallVec<[u8; 128]> = SmallVec::new();
+    let mut gap = false;
+    for byte in list {
+        let separates = |byte: &u8| matches!(byte, b',' | b';');
+        if matches!(byte, b' ' | b'\t') {
+            gap = true;
+            continue;
+        }
+        if gap && !separates(byte) && tight.last().is_some_and(|last| !separates(last)) {
+            return None;
+        }
+        gap = false;
+        tight.push(byte.to_ascii_lowercase());
+    }
+    Some(tight)
 }
 
 /// `gzip;q=1` says what `gzip` says.
@@ -183,7 +203,7 @@ mod tests {
             (
                 "accept-language",
                 vec![("accept-language", "de, en;q=0.5")],
-                vec![("accept-language", "DE,en; q=0.5")],
+                vec![("accept-language", "DE\t,en ; q=0.5")],
             ),
             ("x-a", vec![("x-a", "1")], vec![("x-a", "1"), ("x-b", "2")]),
             (
@@ -212,6 +232,16 @@ mod tests {
             ("x-a", vec![("x-a", "")], vec![]),
             ("x-a", vec![("x-a", "A")], vec![("x-a", "a")]),
             ("x-a, x-b", vec![("x-a", "1")], vec![("x-b", "1")]),
+            (
+                "accept-language",
+                vec![("accept-language", "d e")],
+                vec![("accept-language", "de")],
+            ),
+            (
+                "accept-language",
+                vec![("accept-language", "de;q= 0.5")],
+                vec![("accept-language", "de;q=0.5")],
+            ),
             (
                 "accept-language",
                 vec![("accept-language", "\"a, b\"")],
