@@ -5,6 +5,7 @@ mod layer_support;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -459,5 +460,71 @@ async fn a_refresh_that_never_answers_is_given_up_after_its_own_time() {
         assert_eq!(get(&app, "/").await.text(), "run 1");
         settle().await;
         assert_eq!(count.get(), runs);
+    }
+}
+
+/// A route of many URLs whose runs wait for the gate, and declare what they are told to.
+fn pages(layer: CacheLayer) -> (Router, Count, Arc<Semaphore>, Arc<AtomicBool>) {
+    let (count, gate) = (Count::default(), Arc::new(Semaphore::new(0)));
+    let declares = Arc::new(AtomicBool::new(false));
+    let (runs, opened, declared) = (count.clone(), Arc::clone(&gate), Arc::clone(&declares));
+    let handler = move || {
+        runs.up();
+        let (opened, declared) = (Arc::clone(&opened), Arc::clone(&declared));
+        async move {
+            opened.acquire().await.unwrap().forget();
+            if declared.load(Ordering::SeqCst) {
+                (CachePolicy::ttl("10m"), "page").into_response()
+            } else {
+                "page".into_response()
+            }
+        }
+    };
+    let app = Router::new().route("/{id}", route(handler).layer(layer));
+    (app, count, gate, declares)
+}
+
+fn callers_of(app: &Router, uri: &'static str) -> Vec<tokio::task::JoinHandle<Reply>> {
+    (0..10)
+        .map(|_| {
+            let app = app.clone();
+            tokio::spawn(async move { get(&app, uri).await })
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn callers_of_a_route_that_never_declares_anything_do_not_wait_for_one_another() {
+    let (cache, _) = cache();
+    let (app, count, gate, declares) = pages(CacheLayer::new().cache(cache));
+    let cold = callers_of(&app, "/cold");
+    settle().await;
+    assert_eq!(count.get(), 1, "it is not known yet");
+    gate.add_permits(100);
+    for caller in cold {
+        caller.await.unwrap();
+    }
+    for n in 0..8 {
+        get(&app, &format!("/{n}")).await;
+    }
+    gate.forget_permits(usize::MAX);
+    let before = count.get();
+    let colder = callers_of(&app, "/colder");
+    settle().await;
+    assert_eq!(count.get() - before, 10);
+    // What it declares now is stored all the same, and from then on its callers wait.
+    declares.store(true, Ordering::SeqCst);
+    gate.add_permits(10);
+    for caller in colder {
+        caller.await.unwrap();
+    }
+    get(&app, "/colder").await.assert_hit();
+    let before = count.get();
+    let coldest = callers_of(&app, "/coldest");
+    settle().await;
+    assert_eq!(count.get() - before, 1);
+    gate.add_permits(1);
+    for caller in coldest {
+        caller.await.unwrap();
     }
 }

@@ -9,6 +9,7 @@ use tower_layer::Layer;
 
 use crate::freshness::Manner;
 use crate::policy::Cookies;
+use crate::routes::Routes;
 use crate::service::CacheService;
 use crate::template::Template;
 
@@ -116,6 +117,7 @@ pub(crate) struct Config {
     pub(crate) tags: Vec<Template>,
     pub(crate) cookies: Option<Cookies>,
     pub(crate) max_body_bytes: usize,
+    pub(crate) routes: Arc<Routes>,
 }
 
 impl Default for Config {
@@ -131,6 +133,7 @@ impl Default for Config {
             tags: Vec::new(),
             cookies: None,
             max_body_bytes: MAX_BODY_BYTES,
+            routes: Arc::default(),
         }
     }
 }

@@ -28,6 +28,7 @@ mod recording;
 mod refusal;
 mod resource;
 mod respond;
+mod routes;
 mod service;
 mod status;
 mod stored;

@@ -29,6 +29,7 @@ use crate::recording::Recording;
 use crate::refusal::{Refusal, answers_the_client};
 use crate::resource::Resource;
 use crate::respond::StoredInside;
+use crate::routes::Route;
 use crate::service::response_of;
 use crate::stored::{Kept, Terms, Variant, clean};
 use crate::storing::Storing;
@@ -130,6 +131,7 @@ where
         } = miss;
         let uri = client_uri(request.uri(), request.extensions());
         lead.on(uri.path(), matched_route(&request));
+        let route = Route::of(&request);
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
         let own_tags = own_tags(&config, &mut request).await;
@@ -154,6 +156,7 @@ where
             paths,
             sent,
             own_tags,
+            route,
             within,
         };
         match answer {
@@ -180,6 +183,7 @@ struct Loaded {
     /// The headers that the client sent.
     sent: HeaderMap,
     own_tags: Result<Vec<TagName>, NotStorable>,
+    route: Route,
     within: bool,
 }
 
@@ -285,7 +289,11 @@ impl Loaded {
         }
         self.date(&mut parts);
         self.tag(&parts);
-        match self.judge(&parts, body.size_hint().lower()) {
+        let verdict = self.judge(&parts, body.size_hint().lower());
+        if verdict.is_ok() || status.is_success() {
+            self.config.routes.note(self.route, verdict.is_ok());
+        }
+        match verdict {
             Ok((judged, variant)) => {
                 let scope = self.scope.clone();
                 let storing = self.storing(judged, variant);

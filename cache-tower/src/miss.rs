@@ -25,6 +25,7 @@ use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::respond::{Client, Passed, passing, reuse_part};
+use crate::routes::Route;
 use crate::service::{Depth, Look, look, response_of};
 use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant};
@@ -105,6 +106,11 @@ impl<S, ReqBody> Miss<S, ReqBody> {
         Some(response)
     }
 
+    /// Whether no response of its route was ever to be stored.
+    fn never_stored(&self) -> bool {
+        self.config.routes.never_store(Route::of(&self.request))
+    }
+
     /// Finds a load to wait for, or lets it lead one.
     fn turn(&self, paths: &[TagName]) -> Turn<Kept> {
         let (cache, key) = (&self.cache, self.load_key());
@@ -115,7 +121,7 @@ impl<S, ReqBody> Miss<S, ReqBody> {
             };
         }
         match respond::board::<Kept>(cache, &key, self.arrival, paths) {
-            Turn::Join(_) if !self.queues => Turn::Alone,
+            Turn::Join(_) if !self.queues || self.never_stored() => Turn::Alone,
             turn => turn,
         }
     }

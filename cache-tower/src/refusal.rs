@@ -97,7 +97,8 @@ refusals! {
     StoredInside = "stored-inside",
     /// It was overtaken by an invalidation or a removal while it was made.
     Raced = "load-raced",
-    /// No response that another loads could be shared: a wait limit passed, or that load failed.
+    /// No response that another loads could be shared: a wait limit passed, that load failed, or none
+    /// of this route ever was.
     Alone = "alone",
 }
 
