@@ -7,7 +7,7 @@ mod layer_support;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get as route;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use layer_support::*;
 
 /// One route that answers with what `respond` makes of the number of the run.
@@ -333,4 +333,37 @@ async fn the_current_cache_is_used_where_the_layer_names_none() {
         .assert_miss("never-stored");
     cache.enter(get(&app, "/a")).await.assert_hit();
     assert_eq!(cache.stats().hits, 1);
+}
+
+#[tokio::test]
+async fn what_one_clients_cookie_forbids_keeps_nobody_else_from_the_cache() {
+    // The layer's own ttl with cookies that mean nothing, and no ttl at all.
+    for ttl in [true, false] {
+        for said in ["private", "no-store", "set-cookie", "nothing"] {
+            let (cache, _) = cache();
+            let handler = move |headers: HeaderMap| async move {
+                let vary = [("vary", "cookie")];
+                match (headers.get("cookie"), said) {
+                    (None, _) => (vary, CachePolicy::ttl("10m"), "for all").into_response(),
+                    (_, "set-cookie") => {
+                        (vary, [("set-cookie", "session=2")], "mine").into_response()
+                    }
+                    (_, "nothing") if !ttl => (vary, "mine").into_response(),
+                    (_, "nothing") => (vary, CachePolicy::no_store(), "mine").into_response(),
+                    (_, said) => (vary, [("cache-control", said)], "mine").into_response(),
+                }
+            };
+            let layer = CacheLayer::new().cache(cache);
+            let layer = if ttl {
+                layer.ttl("10m").cookies(Cookies::Ignore)
+            } else {
+                layer
+            };
+            let app = Router::new().route("/", route(handler).layer(layer));
+            let mine = send(&app, with("/", &[("cookie", "session=1")])).await;
+            assert_eq!(mine.text(), "mine");
+            assert_eq!(get(&app, "/").await.text(), "for all");
+            get(&app, "/").await.assert_hit();
+        }
+    }
 }

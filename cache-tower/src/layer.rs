@@ -120,6 +120,13 @@ pub(crate) struct Config {
     pub(crate) routes: Arc<Routes>,
 }
 
+impl Config {
+    /// Whether requests of one key may differ by their cookies.
+    pub(crate) const fn is_shared_by_cookies(&self) -> bool {
+        self.life.is_none() || self.cookies.is_some()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_core::respond::{self, Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
 use cache_core::{Cache, Clock, NotStorable, Timestamp};
-use http::header::{AGE, AUTHORIZATION, DATE};
+use http::header::{AGE, AUTHORIZATION, COOKIE, DATE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
@@ -26,7 +26,7 @@ use crate::miss::Miss;
 use crate::policy::CachePolicy;
 use crate::range::Part;
 use crate::recording::Recording;
-use crate::refusal::{Refusal, answers_the_client};
+use crate::refusal::{Refusal, answers_the_client, concerns_one_cookie};
 use crate::resource::Resource;
 use crate::respond::StoredInside;
 use crate::routes::Route;
@@ -314,7 +314,11 @@ impl Loaded {
 
     /// Passes on a response that is not stored.
     fn refused<B, E>(self, parts: Parts, body: B, refusal: Refusal, caller: Caller<B, E>) {
-        if answers_the_client(parts.status) || self.purpose != Purpose::Whole {
+        let cookie = self.sent.contains_key(COOKIE);
+        let of_one_client = answers_the_client(parts.status)
+            || self.config.is_shared_by_cookies() && concerns_one_cookie(refusal, cookie);
+        // Where something is stored, a mark would take its place.
+        if of_one_client || self.purpose != Purpose::Whole || self.held.is_some() {
             self.lead.refuse(NotStorable::Response);
         } else {
             refuse(self.lead, refusal, &self.paths);

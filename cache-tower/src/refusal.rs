@@ -102,6 +102,16 @@ refusals! {
     Alone = "alone",
 }
 
+/// Whether what was refused is one client's matter, by its `Cookie`: the next one's may be storable.
+/// `cookie`: whether it sent one.
+pub(crate) fn concerns_one_cookie(refusal: Refusal, cookie: bool) -> bool {
+    match refusal {
+        Refusal::SetCookie => true,
+        Refusal::StoredInside | Refusal::Engine(_) => false,
+        _ => cookie,
+    }
+}
+
 /// Whether a status answers what else the client sent rather than what it asked for: who it is, how
 /// often it comes, what its headers say. Such an answer says nothing of the next client's.
 pub(crate) fn answers_the_client(status: StatusCode) -> bool {
