@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get as route;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use layer_support::*;
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
@@ -527,4 +527,36 @@ async fn callers_of_a_route_that_never_declares_anything_do_not_wait_for_one_ano
     for caller in coldest {
         caller.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_stale_response_does_not_stand_in_for_one_that_was_another_clients() {
+    let (cache, clock) = cache();
+    let gate = Arc::new(Semaphore::new(1));
+    let count = Count::default();
+    let (opened, runs) = (Arc::clone(&gate), count.clone());
+    let handler = move |headers: HeaderMap| {
+        let (run, opened) = (runs.up(), Arc::clone(&opened));
+        async move {
+            opened.acquire().await.unwrap().forget();
+            let life = Life::from_secs(10).stale_if_error(3600 * SECOND);
+            match headers.get("cookie") {
+                Some(_) => ([("cache-control", "private")], "mine").into_response(),
+                None => (CachePolicy::life(life), format!("run {run}")).into_response(),
+            }
+        }
+    };
+    let app = Router::new().route("/", route(handler).layer(CacheLayer::new().cache(cache)));
+    get(&app, "/").await;
+    clock.advance(11 * SECOND);
+    let (leading, joining) = (app.clone(), app.clone());
+    let leader = async move { send(&leading, with("/", &[("cookie", "session=1")])).await };
+    let leader = tokio::spawn(leader);
+    settle().await;
+    let joiner = tokio::spawn(async move { get(&joining, "/").await });
+    settle().await;
+    assert_eq!(count.get(), 2);
+    gate.add_permits(2);
+    assert_eq!(leader.await.unwrap().text(), "mine");
+    assert_eq!(joiner.await.unwrap().text(), "run 3");
 }

@@ -67,12 +67,12 @@ pub(crate) enum Stage {
     /// A response whose head is known, while its body is recorded.
     Head(Arc<dyn Any + Send + Sync>),
     Landed(Arc<Entry>),
-    Failed,
+    Failed(NotStorable),
 }
 
 impl Stage {
     const fn is_over(&self) -> bool {
-        matches!(self, Self::Landed(_) | Self::Failed)
+        matches!(self, Self::Landed(_) | Self::Failed(_))
     }
 }
 
@@ -116,7 +116,7 @@ impl Passenger {
     async fn stage_where(&mut self, mut wanted: impl FnMut(&Stage) -> bool) -> Stage {
         let stage = self.stage.wait_for(|stage| wanted(stage)).await;
         // The sender lives in the flight, which we hold.
-        stage.map_or(Stage::Failed, |stage| stage.clone())
+        stage.map_or(Stage::Failed(NotStorable::Cancelled), |stage| stage.clone())
     }
 }
 
@@ -453,7 +453,7 @@ impl Lead {
         let hash = self.key.hash();
         self.leave(&mut self.engine.flights.shard(hash));
         self.engine.trace.note(hash, Reason::NotStorable(why));
-        self.flight.stage.send_replace(Stage::Failed);
+        self.flight.stage.send_replace(Stage::Failed(why));
     }
 
     /// Detaches the flights that began before this one, which is stored now: an older value, if only

@@ -485,6 +485,7 @@ pub(crate) fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
     match (refusal.mark_for(), refusal) {
         (Some(lasting), _) => lead.refuse_and_mark(refusal.code(), paths, lasting),
         (None, Refusal::Engine(why)) => lead.refuse(why),
+        (None, Refusal::BodyFailed) => lead.refuse(NotStorable::Error),
         (None, _) => lead.refuse(NotStorable::Response),
     }
 }

@@ -183,10 +183,10 @@ where
                         Err(_) => Err(Otherwise::Alone(Refusal::Alone)),
                     },
                     Joined::Again => Err(Otherwise::LookAgain),
-                    Joined::Alone => {
-                        let why = self.why();
-                        self.fallback(&client, why).ok_or(Otherwise::Alone(why))
-                    }
+                    Joined::Refused => Err(Otherwise::Alone(self.why())),
+                    Joined::Alone => self
+                        .fallback(&client)
+                        .ok_or(Otherwise::Alone(Refusal::Alone)),
                 },
             };
             match served {
@@ -295,9 +295,8 @@ where
     }
 
     /// The stale response, if it may be served now that the load it waited for failed.
-    fn fallback(&self, client: &Client, why: Refusal) -> Option<Response<CacheBody<ResBody>>> {
-        let failed = why == Refusal::Alone;
-        let held = self.held.as_ref().filter(|_| failed)?;
+    fn fallback(&self, client: &Client) -> Option<Response<CacheBody<ResBody>>> {
+        let held = self.held.as_ref()?;
         let stored = response_of(held)?;
         if !may_stand_in(&self.cache, held, stored.is_cut_off()) {
             return None;

@@ -12,6 +12,7 @@ use crate::entry::Verdict;
 use crate::flight::{Boarding, Passenger, Stage};
 use crate::key::Space;
 use crate::load::within;
+use crate::reason::NotStorable;
 use crate::tag::TagName;
 
 /// How a request gets its response.
@@ -70,7 +71,9 @@ pub enum Joined<V> {
     Done(Held<V>),
     /// Look again.
     Again,
-    /// Load it alone.
+    /// The load succeeded with a response that others may not have: load it alone.
+    Refused,
+    /// The load failed, or will not do: load it alone.
     Alone,
 }
 
@@ -117,7 +120,8 @@ impl Joining {
                 }
                 Held::new(entry, false).map_or(Joined::Alone, Joined::Done)
             }
-            Some(Stage::Head(_) | Stage::Failed | Stage::Running) | None => Joined::Alone,
+            Some(Stage::Failed(NotStorable::Response)) => Joined::Refused,
+            Some(Stage::Head(_) | Stage::Failed(_) | Stage::Running) | None => Joined::Alone,
         }
     }
 }
