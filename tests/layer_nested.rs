@@ -258,3 +258,23 @@ async fn tags_from_the_tail_of_a_body_reach_the_layer_of_another_cache() {
         assert_eq!(count.get(), 2, "inner stores: {inner_stores}");
     }
 }
+
+#[tokio::test]
+async fn a_body_within_the_layer_of_another_cache_keeps_its_own() {
+    let named = |name| Cache::builder().namespace(name).build();
+    let handler = || async {
+        let mut sent = false;
+        let body = futures_util::stream::poll_fn(move |_| {
+            let name = Cache::current().map(|cache| cache.namespace().to_owned());
+            let first = !std::mem::replace(&mut sent, true);
+            Poll::Ready(first.then(|| Ok::<_, Infallible>(name.unwrap_or_default())))
+        });
+        Body::from_stream(body)
+    };
+    let inner = CacheLayer::new().cache(named("inner"));
+    let app = Router::new()
+        .route("/", route(handler).layer(inner))
+        .layer(CacheLayer::new().cache(named("outer")).ttl("10m"));
+    assert_eq!(get(&app, "/").await.text(), "inner");
+    get(&app, "/").await.assert_hit();
+}

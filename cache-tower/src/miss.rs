@@ -54,7 +54,7 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) demands: bool,
     pub(crate) resource: Resource,
     pub(crate) depth: u8,
-    /// Whether it runs within a load or response that is recorded.
+    /// Whether it runs within a load or response that is recorded with this cache.
     pub(crate) within: bool,
     pub(crate) began: Instant,
 }
@@ -95,7 +95,7 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     }
 
     /// Answers a request for a part from a part that is stored.
-    pub(crate) fn from_part<B>(&self, nested: bool) -> Option<Response<CacheBody<B>>> {
+    pub(crate) fn within_part<B>(&self, nested: bool) -> Option<Response<CacheBody<B>>> {
         let key = self.whole_key().of_part();
         let (_, found) = respond::find::<Kept>(&self.cache, key.as_slice());
         let Found::Fresh(held, _) = found else {

@@ -30,7 +30,7 @@ use crate::miss::{Miss, refresh};
 use crate::policy::{Bypass, Cookies};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
-use crate::respond::{Passed, reuse, unavailable};
+use crate::respond::{Passed, is_recorded_here, reuse, unavailable};
 use crate::status::{Forward, show_key};
 use crate::stored::{Kept, Stored, Variant};
 
@@ -455,7 +455,7 @@ impl<S> CacheService<S> {
         if admitted.head {
             miss.purpose = Purpose::Head;
         } else if part {
-            if let Some(response) = miss.from_part(nested) {
+            if let Some(response) = miss.within_part(nested) {
                 return ResponseFuture::ready(response);
             }
             miss.purpose = Purpose::Part;
@@ -502,7 +502,7 @@ impl<S> CacheService<S> {
             queues: shared && !unstorable,
             demands: false,
             depth,
-            within: respond::in_record(),
+            within: is_recorded_here(cache),
             began: Instant::now(),
         }
     }

@@ -1,6 +1,7 @@
 //! Responses as the layer keeps them: paths as tags, recordings, who joins at the head.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_core::respond::{self, Found, Joined, Recording, ResponseKey, Turn};
 use cache_core::spi::path_tags;
@@ -152,7 +153,7 @@ async fn rule_2_tags_of_calls_inside_a_response_join_it() {
     };
     recording.scope().enter(handler).await;
     recording
-        .store(1_u64, 8, Some("1d".into()), None)
+        .store(1_u64, 8, (Some("1d".into()), Duration::ZERO), None)
         .1
         .unwrap();
     assert_eq!(reason(&cache), None);
@@ -170,7 +171,7 @@ async fn verbs_inside_a_response_an_invalidation_is_applied_and_it_is_not_stored
         .enter(async { invalidate_cache("t").await.unwrap() })
         .await;
     assert_eq!(cache.get::<u64>("row").await, None);
-    let (_, stored) = recording.store(1_u64, 8, Some("1d".into()), None);
+    let (_, stored) = recording.store(1_u64, 8, (Some("1d".into()), Duration::ZERO), None);
     assert_eq!(stored, Err(Reason::NotStorable(NotStorable::Invalidated)));
     assert_eq!(
         reason(&cache),
@@ -184,7 +185,7 @@ async fn rule_1_holds_for_a_recording() {
     let recording = lead(&cache);
     drop(cache.invalidate_cache("late"));
     recording.scope().run(|| cache_tag("late"));
-    let (_, stored) = recording.store(1_u64, 8, Some("1d".into()), None);
+    let (_, stored) = recording.store(1_u64, 8, (Some("1d".into()), Duration::ZERO), None);
     assert_eq!(stored, Err(Reason::LoadRaced));
 }
 
@@ -209,7 +210,7 @@ async fn a2_who_joins_a_recording_body_came_before_the_sequence_moved() {
         Joined::Alone
     ));
     recording
-        .store(1_u64, 8, Some("1d".into()), None)
+        .store(1_u64, 8, (Some("1d".into()), Duration::ZERO), None)
         .1
         .unwrap();
 }
@@ -223,7 +224,7 @@ async fn a2_who_came_after_the_sequence_moved_may_take_a_finished_response_that_
         drop(cache.invalidate_cache(if overtaken { "late" } else { "t" }));
         let after = join(&cache);
         recording.scope().run(|| cache_tag("late"));
-        drop(recording.store(1_u64, 8, Some("1d".into()), None));
+        drop(recording.store(1_u64, 8, (Some("1d".into()), Duration::ZERO), None));
         let got = after.wait::<u64>(&cache, respond::wait_until(&cache)).await;
         if overtaken {
             assert!(matches!(got, Joined::Again), "{got:?}");
