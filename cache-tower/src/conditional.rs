@@ -1,5 +1,7 @@
 //! Validators, and clients' conditional requests (RFC 9110, sections 8.8 and 13).
 
+use std::time::SystemTime;
+
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
@@ -10,7 +12,13 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::freshness::date;
 
 /// Whether the client that sent `request` has what a response with these headers would give it.
-pub(crate) fn is_current(request: &HeaderMap, status: StatusCode, response: &HeaderMap) -> bool {
+/// `now` is for reading dates.
+pub(crate) fn is_current(
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+    now: impl FnOnce() -> SystemTime,
+) -> bool {
     if !status.is_success() {
         return false;
     }
@@ -19,15 +27,17 @@ pub(crate) fn is_current(request: &HeaderMap, status: StatusCode, response: &Hea
         let etag = response.get(ETAG).map(HeaderValue::as_bytes);
         return conditions.any(|line| lists(line.as_bytes(), etag));
     }
-    if !request.contains_key(IF_MODIFIED_SINCE) {
+    // More than one date is none (RFC 9110, section 13.1.3).
+    if request.get_all(IF_MODIFIED_SINCE).iter().count() != 1 {
         return false;
     }
+    let now = now();
     // Without `Last-Modified`, by when it was made (RFC 9111, section 4.3.2).
     let modified = match response.contains_key(LAST_MODIFIED) {
-        true => date(response, LAST_MODIFIED),
-        false => date(response, DATE),
+        true => date(response, LAST_MODIFIED, now),
+        false => date(response, DATE, now),
     };
-    match (date(request, IF_MODIFIED_SINCE), modified) {
+    match (date(request, IF_MODIFIED_SINCE, now), modified) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
@@ -146,11 +156,21 @@ mod tests {
             ),
             (vec![("if-modified-since", LATE)], vec![], false),
         ] {
-            let found = is_current(&headers(&request), StatusCode::OK, &headers(&response));
+            let found = is_current(
+                &headers(&request),
+                StatusCode::OK,
+                &headers(&response),
+                || SystemTime::UNIX_EPOCH,
+            );
             assert_eq!(found, expected, "{request:?} {response:?}");
         }
         let star = headers(&[("if-none-match", "*")]);
-        assert!(!is_current(&star, StatusCode::NOT_FOUND, &HeaderMap::new()));
+        assert!(!is_current(
+            &star,
+            StatusCode::NOT_FOUND,
+            &HeaderMap::new(),
+            || SystemTime::UNIX_EPOCH
+        ));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) purpose: Purpose,
     /// Whether it waits for the loads of others. Not where their responses will not serve it.
     pub(crate) queues: bool,
+    /// Whether a part is stored, but not all that the request asks for.
+    pub(crate) partial: bool,
     /// Whether what is stored is fresh, but not what the request demands.
     pub(crate) demands: bool,
     pub(crate) resource: Resource,
@@ -80,6 +82,7 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     fn forward(&self) -> Forward {
         match self.reason {
             _ if self.demands => Forward::Request,
+            _ if self.partial => Forward::Partial,
             Reason::Expired | Reason::Tag | Reason::Stale => Forward::Stale,
             _ if self.selected.is_some() => Forward::VaryMiss,
             _ => Forward::Miss,
@@ -95,15 +98,18 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     }
 
     /// Answers a request for a part from a part that is stored.
-    pub(crate) fn within_part<B>(&self, nested: bool) -> Option<Response<CacheBody<B>>> {
+    pub(crate) fn within_part<B>(&mut self, nested: bool) -> Option<Response<CacheBody<B>>> {
         let key = self.whole_key().of_part();
         let (_, found) = respond::find::<Kept>(&self.cache, key.as_slice());
         let Found::Fresh(held, _) = found else {
             return None;
         };
-        let response = reuse_part(&self.cache, &held, self.request.headers(), nested)?;
-        self.count(Reason::Hit, false);
-        Some(response)
+        let response = reuse_part(&self.cache, &held, self.request.headers(), nested);
+        self.partial = response.is_none();
+        if response.is_some() {
+            self.count(Reason::Hit, false);
+        }
+        response
     }
 
     /// Whether no response of its route was ever to be stored.
@@ -114,7 +120,7 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     /// Finds a load to wait for, or lets it lead one.
     fn turn(&self, paths: &[TagName]) -> Turn<Kept> {
         let (cache, key) = (&self.cache, self.load_key());
-        if self.demands || self.purpose == Purpose::Head {
+        if self.demands || self.purpose != Purpose::Whole {
             return match respond::board_refresh(cache, &key, paths) {
                 Some(lead) => Turn::Lead(lead),
                 None => Turn::Alone,
@@ -143,7 +149,8 @@ where
 {
     /// Answers the request from a load: its own, or another's.
     pub(crate) async fn answer(mut self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
-        let client = Client::of(&self.request, self.depth > 0);
+        let part = self.purpose == Purpose::Part;
+        let client = Client::of(&self.request, self.depth > 0, part);
         let paths = match self.paths() {
             Ok(paths) => paths,
             Err(why) => return self.alone(why.into()).await,

@@ -2,10 +2,15 @@
 //! that are cut from a whole response or from a larger part of one.
 
 use std::ops::RangeInclusive;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::freshness::date;
 
 /// One range as a request gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +66,30 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// Whether the request's `If-Range` lets its `Range` count for a response with these headers: by
-/// strong comparison of its tag, or by exactly its date (RFC 9110, section 13.1.5).
-pub(crate) fn still_counts(request: &HeaderMap, response: &HeaderMap) -> bool {
-    match request.get(IF_RANGE).map(HeaderValue::as_bytes) {
-        None => true,
-        Some(tag) if tag.starts_with(b"W/") => false,
-        Some(tag) if tag.starts_with(b"\"") => {
-            response.get(ETAG).map(HeaderValue::as_bytes) == Some(tag)
-        }
-        Some(date) => response.get(LAST_MODIFIED).map(HeaderValue::as_bytes) == Some(date),
+/// strong comparison of its tag, or by exactly its date where that is strong
+/// (RFC 9110, section 13.1.5).
+fn still_counts(request: &HeaderMap, response: &HeaderMap) -> bool {
+    let mut conditions = request.get_all(IF_RANGE).iter();
+    let Some(condition) = conditions.next() else {
+        return true;
+    };
+    let names = |name: HeaderName| response.get(name) == Some(condition);
+    match condition.as_bytes() {
+        _ if conditions.next().is_some() => false,
+        tag if tag.starts_with(b"W/") => false,
+        tag if tag.starts_with(b"\"") => names(ETAG),
+        _ => names(LAST_MODIFIED) && is_dated_strongly(response),
+    }
+}
+
+/// Whether it was not changed any more in the second in which it was made, so that its date tells it
+/// from every other (RFC 9110, section 8.8.2.2).
+fn is_dated_strongly(response: &HeaderMap) -> bool {
+    // Which century a short year is in does not matter for two of them.
+    let at = |name| date(response, name, SystemTime::UNIX_EPOCH);
+    match (at(LAST_MODIFIED), at(DATE)) {
+        (Some(modified), Some(made)) => modified < made,
+        _ => false,
     }
 }
 
@@ -85,7 +105,11 @@ impl Part {
     /// What `Content-Range` says of a 206. `None` where it is missing, malformed, or leaves the total
     /// unknown: such a part is not kept.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+        let mut lines = headers.get_all(CONTENT_RANGE).iter();
+        let text = lines.next()?.to_str().ok()?;
+        if lines.next().is_some() {
+            return None;
+        }
         let (unit, range) = text.trim().split_once(' ')?;
         let (bounds, total) = range.trim().split_once('/')?;
         let (first, last) = bounds.split_once('-')?;
@@ -166,7 +190,6 @@ pub(crate) fn cut_part(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::header::HeaderName;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -228,19 +251,29 @@ mod tests {
 
     #[test]
     fn if_range_compares_strongly() {
-        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let response = headers(&[("etag", "\"a\""), ("last-modified", DATE)]);
+        const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        const MADE: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+        let response = headers(&[
+            ("etag", "\"a\""),
+            ("last-modified", MODIFIED),
+            ("date", MADE),
+        ]);
         for (condition, expected) in [
             ("\"a\"", true),
             ("\"b\"", false),
             ("W/\"a\"", false),
-            (DATE, true),
+            (MODIFIED, true),
             ("Sun, 06 Nov 1994 08:49:38 GMT", false),
             ("yesterday", false),
         ] {
             let request = headers(&[("if-range", condition)]);
             assert_eq!(still_counts(&request, &response), expected, "{condition}");
         }
+        let just_made = headers(&[("last-modified", MODIFIED), ("date", MODIFIED)]);
+        assert!(!still_counts(
+            &headers(&[("if-range", MODIFIED)]),
+            &just_made
+        ));
         let weak = headers(&[("etag", "W/\"a\"")]);
         assert!(!still_counts(&headers(&[("if-range", "W/\"a\"")]), &weak));
         assert!(still_counts(&HeaderMap::new(), &weak));

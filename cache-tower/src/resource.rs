@@ -91,6 +91,11 @@ impl Resource {
         })
     }
 
+    /// Its origin, as far as its client said it.
+    fn origin(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.authority)
+    }
+
     /// The groups that a response says it is in: each of this origin, and a tag by its own name.
     ///
     /// # Errors
@@ -101,7 +106,8 @@ impl Resource {
         let mut tags = Vec::new();
         for group in names(headers, &CACHE_GROUPS) {
             tags.push(TagName::user(&group)?);
-            tags.push(TagName::group(&self.authority, &group));
+            let scheme = self.scheme.as_deref().unwrap_or_default();
+            tags.push(TagName::group(&self.origin(scheme), &group));
         }
         Ok(tags)
     }
@@ -164,9 +170,15 @@ impl Unsafe {
             let beside = headers.get(name).and_then(|value| resource.beside(value));
             tags.extend(beside.map(|other| other.tag()));
         }
-        let groups = names(headers, &CACHE_GROUP_INVALIDATION);
-        let group = |name: &String| TagName::group(&resource.authority, name);
-        tags.extend(groups.iter().map(group));
+        // What was asked for without a scheme may be of any.
+        let schemes: &[&str] = match resource.scheme.as_deref() {
+            Some(scheme) => &[scheme, ""],
+            None => &["http", "https", ""],
+        };
+        for group in names(headers, &CACHE_GROUP_INVALIDATION) {
+            let of = |scheme: &&str| TagName::group(&resource.origin(scheme), &group);
+            tags.extend(schemes.iter().map(of));
+        }
         tags
     }
 }

@@ -30,10 +30,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn of<B>(request: &Request<B>, nested: bool) -> Self {
+    /// `part`: it is the origin that answers for its range.
+    pub(crate) fn of<B>(request: &Request<B>, nested: bool, part: bool) -> Self {
         let mut conditions = HeaderMap::new();
-        for name in [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE] {
-            for value in request.headers().get_all(&name) {
+        let kept = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
+        for name in &kept[..if part { 2 } else { 4 }] {
+            for value in request.headers().get_all(name) {
                 conditions.append(name.clone(), value.clone());
             }
         }
@@ -64,8 +66,10 @@ impl Client {
     }
 
     /// Whether the response's validators are those that the client named.
-    pub(crate) fn is_current(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        conditional::is_current(&self.conditions, status, headers)
+    fn is_current(&self, cache: &Cache, status: StatusCode, headers: &HeaderMap) -> bool {
+        conditional::is_current(&self.conditions, status, headers, || {
+            cache.clock().system_time()
+        })
     }
 
     /// The response to the request that made it, or to one that shares it.
@@ -77,19 +81,30 @@ impl Client {
         handled: Handled,
     ) -> Response<CacheBody<B>> {
         handled.append(cache.namespace(), &mut parts.headers);
+        let said = parts.status;
+        let body = self.narrow(cache, &mut parts, body);
+        if parts.status != said {
+            // What else was said of that status is not true of this one, such as its reason phrase.
+            parts.extensions.clear();
+        }
         if self.nested && (handled.stored || handled.collapsed) {
             parts.extensions.insert(StoredInside(cache.clone()));
         }
-        if self.is_current(parts.status, &parts.headers) {
+        Response::from_parts(parts, body)
+    }
+
+    /// Leaves of a response what the client asked for: nothing where it has it, the head, a part.
+    fn narrow<B>(&self, cache: &Cache, parts: &mut Parts, body: CacheBody<B>) -> CacheBody<B> {
+        if self.is_current(cache, parts.status, &parts.headers) {
             conditional::strip_for_304(&mut parts.headers);
             parts.status = StatusCode::NOT_MODIFIED;
-            return Response::from_parts(parts, CacheBody::none());
+            return CacheBody::none();
         }
         let Some(mut whole) = body.as_whole() else {
-            return Response::from_parts(parts, body);
+            return body;
         };
         if self.head {
-            return Response::from_parts(parts, CacheBody::none());
+            return CacheBody::none();
         }
         cut(
             &self.conditions,
@@ -97,7 +112,7 @@ impl Client {
             &mut parts.headers,
             &mut whole,
         );
-        Response::from_parts(parts, CacheBody::whole(whole))
+        CacheBody::whole(whole)
     }
 }
 
@@ -120,7 +135,9 @@ pub(crate) fn reuse<B>(
     }
     let mut status = stored.status;
     let mut body = None;
-    if conditions.is_some_and(|request| conditional::is_current(request, status, &headers)) {
+    if conditions.is_some_and(|request| {
+        conditional::is_current(request, status, &headers, || cache.clock().system_time())
+    }) {
         conditional::strip_for_304(&mut headers);
         status = StatusCode::NOT_MODIFIED;
     } else if head {
@@ -168,7 +185,9 @@ pub(crate) fn reuse_part<B>(
     let body = cut_part(request, part, &mut headers, &stored.body)?;
     let mut response = Response::new(CacheBody::whole(body));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    if conditional::is_current(request, StatusCode::OK, &headers) {
+    if conditional::is_current(request, StatusCode::OK, &headers, || {
+        cache.clock().system_time()
+    }) {
         conditional::strip_for_304(&mut headers);
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = CacheBody::none();

@@ -500,6 +500,7 @@ impl<S> CacheService<S> {
             held,
             purpose: Purpose::Whole,
             queues: shared && !unstorable,
+            partial: false,
             demands: false,
             depth,
             within: is_recorded_here(cache),

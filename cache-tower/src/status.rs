@@ -16,6 +16,7 @@ pub(crate) enum Forward {
     VaryMiss,
     Stale,
     Request,
+    Partial,
 }
 
 impl Forward {
@@ -27,6 +28,7 @@ impl Forward {
             Self::VaryMiss => "vary-miss",
             Self::Stale => "stale",
             Self::Request => "request",
+            Self::Partial => "partial",
         }
     }
 }

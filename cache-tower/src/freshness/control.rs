@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName};
 use smallvec::SmallVec;
 
-use super::directives::{Directive, delta_seconds, directives};
+use super::directives::{Directive, directives};
 use super::targeted;
 
 /// The directives of a response that a shared cache heeds.
@@ -124,17 +124,6 @@ fn field_names(value: &[u8]) -> Option<SmallVec<[HeaderName; 2]>> {
         .map(|name| HeaderName::from_bytes(name).ok())
         .collect::<Option<_>>()?;
     (!names.is_empty()).then_some(names)
-}
-
-impl Directive<'_> {
-    /// Its value as delta-seconds (RFC 9111, section 1.2.2), also where it is quoted.
-    fn seconds(&self) -> Option<u32> {
-        let value = self.value.filter(|_| self.tight)?;
-        let unquoted = value
-            .strip_prefix(b"\"")
-            .and_then(|value| value.strip_suffix(b"\""));
-        delta_seconds(unquoted.unwrap_or(value))
-    }
 }
 
 #[cfg(test)]

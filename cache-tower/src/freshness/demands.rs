@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, PRAGMA};
 
-use super::directives::{LONGEST, delta_seconds, directives};
+use super::directives::{LONGEST, directives};
 
 /// The directives of a request. What cannot be read demands the most it could.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,10 +44,8 @@ impl Demands {
         }
         for directive in lines.flat_map(|line| directives(line.as_bytes())) {
             let is = |name: &str| directive.name.eq_ignore_ascii_case(name.as_bytes());
-            let seconds = |unread: u32| {
-                let read = directive.value.and_then(delta_seconds);
-                Duration::from_secs(read.unwrap_or(unread).into())
-            };
+            let seconds =
+                |unread: u32| Duration::from_secs(directive.seconds().unwrap_or(unread).into());
             if is("no-cache") {
                 demands.no_cache = true;
             } else if is("no-store") {
@@ -119,6 +117,7 @@ mod tests {
             ("max-stale", true, true, false),
             ("max-stale=30", true, true, false),
             ("max-stale=29", true, false, false),
+            ("max-stale=\"30\"", true, true, false),
             ("max-stale=x", true, false, false),
             ("max-stale=30, max-age=90", true, true, false),
             ("max-stale=30, max-age=60", true, false, false),

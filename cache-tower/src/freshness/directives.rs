@@ -14,6 +14,17 @@ pub(crate) struct Directive<'a> {
     pub(crate) tight: bool,
 }
 
+impl Directive<'_> {
+    /// Its value as delta-seconds (RFC 9111, section 1.2.2), also where it is quoted.
+    pub(crate) fn seconds(&self) -> Option<u32> {
+        let value = self.value.filter(|_| self.tight)?;
+        let unquoted = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        delta_seconds(unquoted.unwrap_or(value))
+    }
+}
+
 /// The directives of one line.
 pub(crate) fn directives(mut line: &[u8]) -> impl Iterator<Item = Directive<'_>> {
     std::iter::from_fn(move || {

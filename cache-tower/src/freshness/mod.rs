@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, and nothing knows where responses are kept.
 
 mod control;
+mod date;
 mod demands;
 mod directives;
 mod storable;
@@ -10,10 +11,11 @@ mod targeted;
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, DATE, EXPIRES, HeaderName, LAST_MODIFIED};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 pub(crate) use control::CacheControl;
+pub(crate) use date::date;
 pub(crate) use demands::{Demands, Stands};
 use directives::delta_seconds;
 #[cfg(feature = "axum")]
@@ -38,14 +40,11 @@ pub(crate) fn explicit_lifetime(
     if lines.any(|line| line != first) {
         return Some(Duration::ZERO);
     }
-    let expires = first
-        .to_str()
-        .ok()
-        .and_then(|text| httpdate::parse_http_date(text).ok());
-    let date = date(headers, DATE).unwrap_or(received);
+    let made = date(headers, DATE, received).unwrap_or(received);
+    let expires = date(headers, EXPIRES, received);
     Some(
         expires
-            .and_then(|at| at.duration_since(date).ok())
+            .and_then(|at| at.duration_since(made).ok())
             .unwrap_or_default(),
     )
 }
@@ -64,9 +63,9 @@ pub(crate) fn heuristic_lifetime(
     if !may_be_kept_unasked(status, control) {
         return None;
     }
-    let modified = date(headers, LAST_MODIFIED)?;
-    let date = date(headers, DATE).unwrap_or(received);
-    let unchanged = date.duration_since(modified).ok()?;
+    let modified = date(headers, LAST_MODIFIED, received)?;
+    let made = date(headers, DATE, received).unwrap_or(received);
+    let unchanged = made.duration_since(modified).ok()?;
     Some((unchanged / 10).min(LONGEST_GUESS))
 }
 
@@ -89,21 +88,16 @@ pub(crate) fn initial_age(headers: &HeaderMap, received: SystemTime, took: Durat
         delta_seconds(first.trim_ascii())
     });
     let stated = Duration::from_secs(stated.unwrap_or(0).into());
-    let apparent = date(headers, DATE)
+    let apparent = date(headers, DATE, received)
         .and_then(|date| received.duration_since(date).ok())
         .unwrap_or_default();
     stated.max(apparent.saturating_sub(took))
 }
 
-/// An HTTP date in any of its three forms (RFC 9110, section 5.6.7); `None` where it is not one.
-pub(crate) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    let text = headers.get(name)?.to_str().ok()?;
-    httpdate::parse_http_date(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::HeaderName;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
