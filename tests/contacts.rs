@@ -1,29 +1,22 @@
 //! The contacts example as somebody runs it: the binary on a port of its own, over HTTP.
-//!
-//! `cargo test` builds it. Where only this file was asked for and there is none yet, it is built here.
 #![cfg(all(feature = "axum", unix))]
 
-use std::env;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+mod example_support;
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use example_support::{Example, PATIENCE};
 use ureq::Agent;
 use ureq::http::Response;
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// A running contact book. Dropping it kills it.
+/// A running contact book.
 struct Book {
-    process: Child,
-    stderr: Receiver<String>,
+    process: Example,
     url: String,
     agent: Agent,
 }
@@ -38,22 +31,10 @@ struct Answer {
 
 impl Book {
     fn start(database: &Path) -> Self {
-        let mut process = Command::new(binary())
-            .env("LISTEN", "127.0.0.1:0")
-            .env("DATABASE", database)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let pipe = BufReader::new(process.stderr.take().unwrap());
-        let (lines, stderr) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in pipe.lines() {
-                let _ = lines.send(line.unwrap());
-            }
-        });
-        let ready = stderr.recv_timeout(PATIENCE).unwrap();
-        let (_, address) = ready.split_once("ready on ").unwrap();
-        let url = address.split(',').next().unwrap().to_owned();
+        let database = database.to_str().unwrap();
+        let settings = [("LISTEN", "127.0.0.1:0"), ("DATABASE", database)];
+        let process = Example::start("contacts", &settings);
+        let url = format!("http://{}", process.address);
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -62,7 +43,6 @@ impl Book {
             .new_agent();
         Self {
             process,
-            stderr,
             url,
             agent,
         }
@@ -85,26 +65,6 @@ impl Book {
                 .call()
                 .unwrap(),
         )
-    }
-
-    /// Sends a signal, as `sh` can everywhere, and waits for the end.
-    fn end(mut self, signal: &str) -> (ExitStatus, Vec<String>) {
-        let kill = format!("kill {signal} {}", self.process.id());
-        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(sent.success());
-        let mut said = Vec::new();
-        // The pipe closes when the process ends.
-        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
-            said.push(line);
-        }
-        (self.process.wait().unwrap(), said)
-    }
-}
-
-impl Drop for Book {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -149,22 +109,6 @@ impl Answer {
         })
         .collect()
     }
-}
-
-fn binary() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples/contacts");
-    if !binary.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--package", "examples", "--example", "contacts"]);
-        build.arg("--target-dir").arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success());
-    }
-    binary
 }
 
 /// A path for a new database.
@@ -503,7 +447,7 @@ fn it_stops_when_told_and_keeps_the_book() {
         let book = Book::start(&database);
         let body = format!(r#"{{"name":"{signal}","email":"a{signal}@b.example"}}"#);
         assert_eq!(book.send("POST", "/api/contacts", JSON, &body).status, 201);
-        let (status, said) = book.end(signal);
+        let (status, said) = book.process.end(signal);
         assert_eq!(status.code(), Some(0), "{signal}");
         assert_eq!(said, ["contacts: stopped"], "{signal}");
     }
@@ -523,14 +467,14 @@ fn what_it_cannot_use_it_names() {
         ("LISTEN", "nowhere"),
         ("DATABASE", "/nonexistent/contacts.sqlite"),
     ] {
-        let output = Command::new(binary())
-            .env("LISTEN", "127.0.0.1:0")
-            .env("DATABASE", database())
-            .env(variable, value)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1), "{variable}");
-        let said = String::from_utf8(output.stderr).unwrap();
+        let database = database();
+        let settings = [
+            ("LISTEN", "127.0.0.1:0"),
+            ("DATABASE", database.to_str().unwrap()),
+            (variable, value),
+        ];
+        let (status, said) = Example::refused("contacts", &settings);
+        assert_eq!(status.code(), Some(1), "{variable}");
         assert!(
             said.starts_with(&format!("contacts: {variable} {value}: "))
                 && said.lines().count() == 1,

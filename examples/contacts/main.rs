@@ -19,7 +19,6 @@ mod draft;
 mod error;
 mod html;
 mod pages;
-mod stop;
 
 use std::env;
 use std::error::Error;
@@ -31,9 +30,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use examples::stop;
 use revalidate::{Cache, CacheLayer};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -45,16 +44,7 @@ const MAX_BODY: usize = 16 << 10;
 const GRACE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let done = Runtime::new()
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(run()));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("contacts: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    examples::run("contacts", run())
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 /// Listens from now on; the future ends when the process is asked to stop.
 #[cfg(unix)]
-pub(crate) fn asked() -> io::Result<impl Future<Output = ()>> {
+pub fn asked() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -21,7 +21,7 @@ pub(crate) fn asked() -> io::Result<impl Future<Output = ()>> {
 
 /// Listens from now on; the future ends when the process is asked to stop.
 #[cfg(windows)]
-pub(crate) fn asked() -> io::Result<impl Future<Output = ()>> {
+pub fn asked() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;
