@@ -3,6 +3,8 @@
 //! `cargo test` builds it. Where only one file was asked for and there is none yet, it is built here.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod wire;
+
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
