@@ -52,7 +52,8 @@ use crate::weight::CacheWeight;
 /// # }
 /// ```
 ///
-/// A value whose `Drop` uses the cache it is in deadlocks: the store drops values while it holds locks.
+/// A value that is no longer stored is dropped by a later call that stores or removes, outside of all
+/// locks: its `Drop` may use the cache, and a panic in it ends there.
 ///
 /// Loads and refreshes are tasks of their own: [`fetch`](Self::fetch) needs a tokio runtime with its
 /// time driver enabled.

@@ -238,14 +238,15 @@ impl Engine {
         }
     }
 
-    /// What is stored, held until its key's lock is free again: a value's `Drop` may call the cache.
-    fn outlive(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>> {
-        self.store.get(key)
+    /// Has the store let go of what it gives up, once what is locked after this is free again: a
+    /// value's `Drop` may call the cache.
+    const fn after(&self) -> LetGo<'_> {
+        LetGo(self)
     }
 
     /// Detaches what runs for `key` and drops what is stored; returns whether anything was.
     pub(crate) fn detach_and_remove(&self, key: &KeyRef<'_>) -> bool {
-        let _old = self.outlive(key);
+        let _after = self.after();
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, key);
         let removed = self.store.remove(key);
@@ -258,7 +259,7 @@ impl Engine {
     /// Detaches what runs for `key` and stores `entry` in the place of what is there, unless it is
     /// overtaken.
     pub(crate) fn detach_and_insert(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
-        let _old = self.outlive(&key.as_ref());
+        let _after = self.after();
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, &key.as_ref());
         let fate = self.admit(&entry);
@@ -271,7 +272,7 @@ impl Engine {
 
     /// Stores `entry` unless it is overtaken, whatever runs for `key`.
     pub(crate) fn insert_beside(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
-        let _old = self.outlive(&key.as_ref());
+        let _after = self.after();
         let _shard = self.flights.shard(key.hash());
         self.admit(&entry)?;
         self.store.insert(key.clone(), entry);
@@ -293,6 +294,7 @@ impl Engine {
         id: u64,
         entry: Option<Arc<Entry>>,
     ) -> Result<(), Reason> {
+        let _after = self.after();
         let mut shard = self.flights.shard(key.hash());
         let attached = shard.get_mut(key).is_some_and(|slot| {
             let at = slot.pending.iter().position(|&pending| pending == id);
@@ -330,6 +332,15 @@ impl Engine {
             Spent::Already(_) => Err(Reason::LoadRaced),
             Spent::At(_) | Spent::NotYet => Ok(()),
         }
+    }
+}
+
+/// See [`Engine::after`].
+struct LetGo<'a>(&'a Engine);
+
+impl Drop for LetGo<'_> {
+    fn drop(&mut self) {
+        self.0.store.let_go();
     }
 }
 
@@ -410,7 +421,7 @@ impl Lead {
         let entry: Arc<Entry> = Arc::new(entry);
         let hash = self.key.hash();
         let engine = &self.engine;
-        let _old = engine.outlive(&self.key.as_ref());
+        let _after = engine.after();
         let fate = {
             let mut shard = engine.flights.shard(hash);
             let attached = self.leave(&mut shard);

@@ -23,6 +23,7 @@ mod explain;
 #[doc(hidden)]
 pub mod explore;
 mod flight;
+mod given_up;
 mod key;
 mod ledger;
 mod life;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::entry::Entry;
+use crate::given_up::GivenUp;
 use crate::key::{BuildHashed, Key, KeyRef};
 use crate::reason::Reason;
 use crate::trace::Trace;
@@ -20,27 +21,46 @@ pub(crate) trait Store: Send + Sync {
     fn visit(&self, visit: &mut dyn FnMut(&Key, &Arc<Entry>) -> bool);
     /// Entries, and bytes by their weights.
     fn size(&self) -> (u64, u64);
-    /// Does what the store put off.
-    fn settle(&self);
+    /// Drops some of what it gave up. No lock may be held: this runs the `Drop` of values.
+    fn let_go(&self);
+    /// Does what the store put off, and drops what it gave up; `false` where some is still held.
+    fn settle(&self) -> bool;
 }
+
+/// What it gave up that is looked at after a write: more than a write gives up, by and by.
+const LET_GO: usize = 32;
 
 /// The production store.
 #[derive(Debug)]
-pub(crate) struct MokaStore(moka::sync::Cache<Key, Arc<Entry>, BuildHashed>);
+pub(crate) struct MokaStore {
+    entries: moka::sync::Cache<Key, Arc<Entry>, BuildHashed>,
+    given_up: Arc<GivenUp>,
+}
 
 impl MokaStore {
     pub(crate) fn new(max_bytes: u64, trace: Arc<Trace>) -> Self {
-        Self(
-            moka::sync::Cache::builder()
-                .max_capacity(max_bytes)
-                .weigher(|_: &Key, entry: &Arc<Entry>| entry.weight)
-                .eviction_listener(move |key, _, cause| {
-                    if cause == moka::notification::RemovalCause::Size {
-                        trace.note(key.hash(), Reason::Evicted);
-                    }
-                })
-                .build_with_hasher(BuildHashed),
-        )
+        let given_up = Arc::new(GivenUp::default());
+        let taken_out = Arc::clone(&given_up);
+        let entries = moka::sync::Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_: &Key, entry: &Arc<Entry>| entry.weight)
+            .eviction_listener(move |key, entry, cause| {
+                if cause == moka::notification::RemovalCause::Size {
+                    trace.note(key.hash(), Reason::Evicted);
+                }
+                taken_out.take_in(entry);
+            })
+            .build_with_hasher(BuildHashed);
+        Self { entries, given_up }
+    }
+}
+
+/// What is stored at the end is given up like the rest.
+impl Drop for MokaStore {
+    fn drop(&mut self) {
+        for (_, entry) in &self.entries {
+            self.given_up.take_in(entry);
+        }
     }
 }
 
@@ -49,19 +69,19 @@ impl Store for MokaStore {
     /// halves and read as a whole, which waits for both.
     #[inline(never)]
     fn get(&self, key: &KeyRef<'_>) -> Option<Arc<Entry>> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
     fn insert(&self, key: Key, entry: Arc<Entry>) {
-        self.0.insert(key, entry);
+        self.entries.insert(key, entry);
     }
 
     fn remove(&self, key: &KeyRef<'_>) -> bool {
-        self.0.remove(key).is_some()
+        self.entries.remove(key).is_some()
     }
 
     fn visit(&self, visit: &mut dyn FnMut(&Key, &Arc<Entry>) -> bool) {
-        for (key, entry) in &self.0 {
+        for (key, entry) in &self.entries {
             if !visit(&key, &entry) {
                 return;
             }
@@ -69,12 +89,18 @@ impl Store for MokaStore {
     }
 
     fn size(&self) -> (u64, u64) {
-        self.0.run_pending_tasks();
-        (self.0.entry_count(), self.0.weighted_size())
+        self.entries.run_pending_tasks();
+        (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    fn settle(&self) {
-        self.0.run_pending_tasks();
+    fn let_go(&self) {
+        self.given_up.let_go(LET_GO);
+    }
+
+    fn settle(&self) -> bool {
+        self.entries.run_pending_tasks();
+        self.given_up.let_go(usize::MAX);
+        self.given_up.is_empty()
     }
 }
 
@@ -114,5 +140,9 @@ impl Store for PlainStore {
         )
     }
 
-    fn settle(&self) {}
+    fn let_go(&self) {}
+
+    fn settle(&self) -> bool {
+        true
+    }
 }

@@ -45,8 +45,8 @@ impl Engine {
     }
 
     /// One pass, on a thread that may block; returns when there will be more to free: when the next
-    /// entry will be spent that is still served stale, and soon where the store was given back
-    /// something, which it drops a little later, and the records of its tags with it.
+    /// entry will be spent that is still served stale, and soon where the store gave up something,
+    /// which it drops a little later, and the records of its tags with it.
     pub(crate) fn sweep(&self) -> Option<u64> {
         let mut next = None::<u64>;
         let mut seen = 0_usize;
@@ -69,7 +69,7 @@ impl Engine {
             }
             true
         });
-        self.store.settle();
+        let _ = self.store.settle();
         let mut part = 0;
         while self.ledger.sweep(part) {
             part += 1;
@@ -97,19 +97,24 @@ impl Drop for Going {
 
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 async fn run(going: Going, clock: crate::Clock) {
-    // When something stale will be spent; at first, now.
-    let mut due = Some(0);
-    while let Some(at) = due {
+    // When something stale will be spent, at first now; and whether all that was given up is dropped.
+    let (mut due, mut settled) = (Some(0), true);
+    while due.is_some() || !settled {
         clock.sleep(DELAY).await;
         let Some(engine) = going.0.upgrade() else {
             return;
         };
         let wanted = engine.sweeper.wanted.swap(false, Ordering::SeqCst);
-        if !wanted && clock.now().0 < at {
+        let pass = wanted || due.is_some_and(|at| clock.now().0 >= at);
+        if !pass && settled {
             continue;
         }
-        match tokio::task::spawn_blocking(move || engine.sweep()).await {
-            Ok(next) => due = next,
+        let work = move || {
+            let due = if pass { engine.sweep() } else { due };
+            (due, engine.store.settle())
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(left) => (due, settled) = left,
             Err(_) => return,
         }
     }

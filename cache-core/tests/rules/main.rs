@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_input;
+mod drops;
 mod errors;
 mod keys;
 mod lifetimes;
