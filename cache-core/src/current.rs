@@ -142,7 +142,8 @@ pub fn cache_life(life: impl Into<Life>) {
 }
 
 /// Lets the cached function or response that this runs in be stored although cached calls inside it
-/// fail: for values that are right without what failed.
+/// fail, or are dropped before they end (`select!`, a time limit): for values that are right without
+/// what failed, and need not follow its tags.
 pub fn allow_inner_failures() {
     with_record(|recorded| recorded.failures_allowed = true);
 }

@@ -159,10 +159,24 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         R: Send + 'static,
         F: Future<Output = Finished<V, R>> + Send + 'static,
     {
+        let unfinished = self.unfinished();
+        let fetched = self.load_as_task(options, start).await;
+        unfinished.over();
+        fetched
+    }
+
+    async fn load_as_task<R, F>(
+        self,
+        options: CallOptions<V>,
+        start: impl FnOnce() -> F + Send + 'static,
+    ) -> Fetched<V, R>
+    where
+        R: Send + 'static,
+        F: Future<Output = Finished<V, R>> + Send + 'static,
+    {
         let (Some(cache), Some(key)) = (self.cache.clone(), self.key.clone()) else {
             return self.run_past(options, start()).await;
         };
-        let _failure = self.fails_on_panic();
         let engine = cache.engine();
         let deadline = options
             .timeout
@@ -204,6 +218,20 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     /// Completes the call with a load inside the caller: nothing need outlive it, and a caller who
     /// leaves ends it. Stale values are not served meanwhile.
     pub async fn load_here<R, F>(
+        self,
+        options: CallOptions<V>,
+        start: impl FnOnce() -> F,
+    ) -> Fetched<V, R>
+    where
+        F: Future<Output = Finished<V, R>>,
+    {
+        let unfinished = self.unfinished();
+        let fetched = self.load_inside(options, start).await;
+        unfinished.over();
+        fetched
+    }
+
+    async fn load_inside<R, F>(
         mut self,
         options: CallOptions<V>,
         start: impl FnOnce() -> F,
@@ -214,7 +242,6 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         let (Some(cache), Some(key)) = (self.cache.clone(), self.key.clone()) else {
             return self.run_past(options, start()).await;
         };
-        let _failure = self.fails_on_panic();
         let engine = cache.engine();
         if std::mem::take(&mut self.served) {
             // A refresh cannot outlive its caller here: what is fresh still is served, what is stale is loaded.

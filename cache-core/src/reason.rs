@@ -55,7 +55,7 @@ tokens! {
         KeyEncoding = "key-encoding",
         /// It weighs more than the cache holds.
         TooLarge = "too-large",
-        /// A cached call inside it failed.
+        /// A cached call inside it failed, or was given up before it ended.
         InnerFailed = "inner-failed",
         /// It invalidated something while it was made.
         Invalidated = "invalidated",

@@ -107,9 +107,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
-    /// A panic that what is around this call may catch is a failure inside it.
-    pub(super) fn fails_on_panic(&self) -> FailsOnPanic {
-        FailsOnPanic(
+    /// A call that is left before it came to anything is a failure inside what is around it: by a
+    /// panic that is caught there, or dropped there (`select!`, a time limit).
+    pub(super) fn unfinished(&self) -> Unfinished {
+        Unfinished(
             self.context
                 .as_ref()
                 .and_then(|context| context.record.clone()),
@@ -132,15 +133,21 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     }
 }
 
-/// Tells the record around a call of a panic in it.
-pub(super) struct FailsOnPanic(Option<Arc<Record>>);
+/// Tells the record around a call, unless the call is over: what is made without its value must not
+/// be stored, as nobody knows by which tags.
+pub(super) struct Unfinished(Option<Arc<Record>>);
 
-impl Drop for FailsOnPanic {
+impl Unfinished {
+    pub(super) fn over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(record) = &self.0
-            && std::thread::panicking()
-        {
-            record.with(|recorded| recorded.failed = true);
+        if let Some(record) = &self.0 {
+            // Where what is around it is over too, nothing is made of that.
+            let _ = record.with(|recorded| recorded.failed = true);
         }
     }
 }

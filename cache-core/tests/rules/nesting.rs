@@ -10,8 +10,8 @@ use cache_core::{
 };
 
 use crate::support::{
-    Loaded, ask, begin_load, cache, call, call_key, err, never, ok, options, reason, secs, settle,
-    value_of,
+    Loaded, ask, begin_load, cache, call, call_key, err, gate, never, ok, options, reason, secs,
+    settle, value_of,
 };
 
 static OUTER: Function = Function::new("tests::outer", "");
@@ -397,6 +397,76 @@ async fn rule_2_an_inner_time_out_makes_the_outer_not_storable() {
     assert_eq!(task.await.unwrap(), Ok(0));
     let why = NotStorable::InnerFailed;
     assert_eq!(cache.explain(outer_key()).reason, Reason::NotStorable(why));
+}
+
+/// A body that does not wait for the end of a cached call inside it, having let it begin.
+async fn gives_up<F: Future>(call: F) {
+    tokio::select! {
+        biased;
+        _ = call => panic!("it hangs"),
+        () = settle() => {}
+    }
+}
+
+#[tokio::test]
+async fn rule_2_an_inner_call_that_the_body_drops_makes_the_outer_not_storable() {
+    let (cache, _) = cache();
+    let body = || async {
+        let hang = || std::future::pending::<Loaded<u64>>();
+        gives_up(call(&INNER, 0, inner("1h", &["inner"]), hang)).await;
+        Ok(0)
+    };
+    assert_eq!(outer(&cache, body).await, Ok(0));
+    let why = Reason::NotStorable(NotStorable::InnerFailed);
+    assert_eq!(cache.explain(outer_key()).reason, why);
+    // Nor by one who waits for the same call, or calls past the cache.
+    assert_eq!(outer(&cache, body).await, Ok(0));
+    assert_eq!(cache.explain(outer_key()).reason, why);
+    let body = || async {
+        let hang = || std::future::pending::<Loaded<u64>>();
+        gives_up(bypass(call(&INNER, 1, inner("1h", &["inner"]), hang))).await;
+        Ok(0)
+    };
+    assert_eq!(outer(&cache, body).await, Ok(0));
+    assert_eq!(cache.explain(outer_key()).reason, why);
+}
+
+#[tokio::test]
+async fn rule_2_a_body_may_say_that_the_calls_it_drops_do_not_matter() {
+    let (cache, _) = cache();
+    let body = || async {
+        allow_inner_failures();
+        let hang = || std::future::pending::<Loaded<u64>>();
+        gives_up(call(&INNER, 0, inner("1h", &["inner"]), hang)).await;
+        Ok(0)
+    };
+    assert_eq!(outer(&cache, body).await, Ok(0));
+    assert_eq!(cache.explain(outer_key()).reason, Reason::Hit);
+}
+
+#[tokio::test]
+async fn rule_10_a_caller_who_leaves_altogether_does_not_spoil_the_load_it_began() {
+    let (cache, _) = cache();
+    let (gate, mut keeper) = gate();
+    let inside = cache.clone();
+    let load = move || async move {
+        let slow = || async move {
+            gate.pass().await;
+            Ok::<_, &'static str>(1_u64)
+        };
+        inside.fetch("inner", "1h", ["inner"], slow).await
+    };
+    let caller = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.fetch("outer", "1h", [""; 0], load).await })
+    };
+    keeper.reached().await;
+    caller.abort();
+    assert!(caller.await.is_err());
+    keeper.open();
+    settle().await;
+    assert_eq!(cache.get::<u64>("outer").await, Some(1));
+    assert!(cache.explain("outer").tags.contains(&"inner".to_owned()));
 }
 
 #[tokio::test]
