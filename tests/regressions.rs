@@ -30,6 +30,58 @@ async fn body_of(app: &Router, path: &str, accept: &str) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
+/// Two blocks of one function may each have a type of one name, and the same function of each.
+#[tokio::test]
+async fn types_of_one_name_are_two_type_arguments() {
+    trait Says {
+        fn says() -> &'static str;
+    }
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn said<T: Says + Send + 'static>() -> String {
+        T::says().to_owned()
+    }
+
+    macro_rules! local {
+        ($says:literal) => {{
+            struct Local;
+            impl Says for Local {
+                fn says() -> &'static str {
+                    $says
+                }
+            }
+            assert_eq!(said::<Local>().await, $says);
+            assert_eq!(said::<Local>().await, $says);
+            (
+                std::any::type_name::<Local>(),
+                said::key::<Local>().to_string(),
+            )
+        }};
+    }
+
+    let test = async {
+        let (one, shown) = local!("one");
+        let (other, _) = local!("other");
+        assert_eq!(one, other, "the names do not tell them apart");
+        assert!(shown.contains(one), "{shown}");
+    };
+    Cache::isolated(test).await;
+}
+
+/// Nor do their names tell closures apart that are left out of the key.
+#[tokio::test]
+async fn closures_of_one_function_are_two_type_arguments() {
+    #[web_method(cache(ttl = "1h"))]
+    async fn made<F: Fn() -> u32 + Send + 'static>(#[cache(skip)] make: F) -> u32 {
+        make()
+    }
+
+    let test = async {
+        assert_eq!((made(|| 1).await, made(|| 2).await), (1, 2));
+    };
+    Cache::isolated(test).await;
+}
+
 #[tokio::test]
 async fn the_limit_of_none_reaches_the_stale_windows() {
     static CALLS: AtomicU32 = AtomicU32::new(0);

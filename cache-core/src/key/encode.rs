@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(super) const NONE: u8 = 0x08;
 pub(super) const SOME: u8 = 0x09;
 pub(super) const TEXT: u8 = 0x10;
 pub(super) const BYTES: u8 = 0x11;
+const TYPE: u8 = 0x12;
 pub(super) const SEQUENCE: u8 = 0x20;
 pub(super) const MAP: u8 = 0x21;
 pub(super) const VARIANT: u8 = 0x22;
@@ -106,6 +108,17 @@ impl KeyWriter<'_> {
         self.text(name);
     }
 
+    /// Writes a type. Its name is its identity elsewhere, and not enough here: two blocks of one function
+    /// may each have a type of that name. Lifetimes are no part of it.
+    #[inline]
+    pub(crate) fn type_argument<T: ?Sized>(&mut self) {
+        let mut here = TypeHash(0);
+        typeid::of::<T>().hash(&mut here);
+        self.raw(&[TYPE]);
+        self.raw(&here.finish().to_le_bytes());
+        self.text(std::any::type_name::<T>());
+    }
+
     /// Writes any serialisable value: structures and maps by name, maps sorted by key.
     ///
     /// A value whose `Serialize` fails makes the call go without the cache.
@@ -113,6 +126,28 @@ impl KeyWriter<'_> {
         if let Err(Failed(why)) = value.serialize(Canonical::new(self)) {
             self.0.flaw.get_or_insert(why);
         }
+    }
+}
+
+/// Takes out of a `TypeId` what it hashes as: a part of it, which is a good hash already.
+struct TypeHash(u64);
+
+impl Hasher for TypeHash {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        self.0 = self.0.rotate_left(9) ^ word;
     }
 }
 
@@ -317,12 +352,12 @@ pub(super) fn show(mut bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result 
             }
             BOOL => write!(f, "{separator}{}", rest.first() == Some(&1))?,
             NONE => write!(f, "{separator}None")?,
-            SEQUENCE | SOME | UNIT | MAP | VARIANT => {}
+            SEQUENCE | SOME | UNIT | MAP | VARIANT | TYPE => {}
             _ => return write!(f, "{separator}.. {} bytes", bytes.len()),
         }
         let (skip, spaced) = match kind {
             POSITIVE | NEGATIVE => (8, true),
-            SEQUENCE | VARIANT | MAP => (8, false),
+            SEQUENCE | VARIANT | MAP | TYPE => (8, false),
             BOOL => (1, true),
             NONE => (0, true),
             _ => (0, false),

@@ -163,5 +163,5 @@ pub trait StateArgument {}
 /// Writes a type argument, so that `load::<A>` and `load::<B>` are two functions to the cache.
 #[inline]
 pub fn write_type<T: ?Sized>(key: &mut KeyWriter<'_>) {
-    key.text(std::any::type_name::<T>());
+    key.type_argument::<T>();
 }
