@@ -2,6 +2,7 @@
 
 #![cfg(feature = "axum")]
 
+use std::collections::HashSet;
 use std::future::pending;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +13,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use revalidate::{Cache, CacheLayer, CachePolicy, Clock, LoadTimeout, web_method};
+use revalidate::{Cache, CacheKey, CacheLayer, CachePolicy, Clock, LoadTimeout, web_method};
+use serde::Serialize;
 use tower::ServiceExt;
 
 /// Fails the test where something waits that should not: the caches' own clocks stand still.
@@ -28,6 +30,46 @@ async fn body_of(app: &Router, path: &str, accept: &str) -> String {
     let response = app.clone().oneshot(request).await.unwrap();
     let body = to_bytes(response.into_body(), 1000).await.unwrap();
     String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// To `Serialize` a set is a sequence, in the order in which it happens to lie.
+#[tokio::test]
+async fn a_set_of_what_is_only_serialize_is_one_argument_in_any_order() {
+    #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+    struct Word(String);
+
+    type Words = HashSet<Word>;
+
+    #[derive(Clone, CacheKey)]
+    struct Search {
+        words: Words,
+    }
+
+    static LOADS: AtomicU32 = AtomicU32::new(0);
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn found(words: Words) -> usize {
+        LOADS.fetch_add(1, Ordering::SeqCst);
+        words.len()
+    }
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn searched(search: &Search) -> usize {
+        LOADS.fetch_add(1, Ordering::SeqCst);
+        search.words.len()
+    }
+
+    let words = || -> Words { (0..100).map(|n| Word(n.to_string())).collect() };
+    let test = async {
+        for _ in 0..3 {
+            assert_eq!(found(words()).await, 100);
+            assert_eq!(searched(&Search { words: words() }).await, 100);
+        }
+        assert_eq!(LOADS.load(Ordering::SeqCst), 2);
+        let fewer = words().into_iter().skip(1).collect();
+        assert_eq!(found(fewer).await, 99);
+    };
+    Cache::isolated(test).await;
 }
 
 /// Two blocks of one function may each have a type of one name, and the same function of each.

@@ -25,7 +25,8 @@ pub use crate::spi::{
 pub use crate::verbs::Invalidating;
 
 pub use keys::{
-    ByCacheKey, BySerialize, KeyArgument, KeyField, Peeled, StateArgument, Unkeyable, write_type,
+    ByCacheKey, BySerialize, BySet, KeyArgument, KeyField, Peeled, SerializeSet, StateArgument,
+    Unkeyable, write_type,
 };
 pub use loads::{Awaited, Loading, NoneLimit, Plan, no_time_limit, none_limit, timed_out};
 pub use returns::{
@@ -41,7 +42,9 @@ pub struct Probe<'a, T: ?Sized>(pub &'a T);
 
 /// The traits of method resolution.
 pub mod dispatch {
-    pub use super::keys::{KeyKind, KeyKindNone, KeyKindSerialize, PeelNothing, StateKindNone};
+    pub use super::keys::{
+        KeyKind, KeyKindNone, KeyKindSerialize, KeyKindSet, PeelNothing, StateKindNone,
+    };
     pub use super::loads::LoadUnsendable;
     pub use super::returns::{
         ShapeOfFallible, ShapeOfPlain, ShapeOfUnsendable, ShapeOfUnstorable,

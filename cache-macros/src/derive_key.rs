@@ -94,7 +94,7 @@ fn fields(fields: &Fields, private: &TokenStream) -> (TokenStream, TokenStream) 
             #[allow(unused_imports)]
             use #private::dispatch::*;
             let __part = #name;
-            (&&&#private::Probe(__part)).key_kind().write_field(__part, __key);
+            (&&&&#private::Probe(__part)).key_kind().write_field(__part, __key);
         }}
     });
     (pattern, quote!(#(#writes)*))

@@ -111,7 +111,7 @@ fn encode(lets: TokenStream, value: TokenStream, span: Span, private: &TokenStre
             #[allow(unused_imports)]
             use #private::dispatch::*;
             let __part = (&&#private::Probe(__value)).peel();
-            (&&&#private::Probe(&__part)).key_kind().write(&__part, &mut __writer);
+            (&&&&#private::Probe(&__part)).key_kind().write(&__part, &mut __writer);
         }
     }}
 }

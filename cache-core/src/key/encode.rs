@@ -2,6 +2,7 @@
 //! machine, and never the same bytes for different ones, because each value says its kind and length.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -29,11 +30,12 @@ pub(super) const BYTES: u8 = 0x11;
 const TYPE: u8 = 0x12;
 pub(super) const SEQUENCE: u8 = 0x20;
 pub(super) const MAP: u8 = 0x21;
+const SET: u8 = 0x23;
 pub(super) const VARIANT: u8 = 0x22;
 
 /// A value that can be part of a key.
 ///
-/// Numbers, text, tuples, arrays, slices, vectors and options have it; types of your own derive it
+/// Numbers, text, tuples, arrays, slices, vectors, options, maps and sets have it; types of your own derive it
 /// (`#[derive(CacheKey)]`) or write their parts by hand:
 ///
 /// ```
@@ -100,6 +102,43 @@ impl KeyWriter<'_> {
     #[inline]
     pub fn sequence(&mut self, length: usize) {
         self.sized(SEQUENCE, length);
+    }
+
+    /// Writes what has no order of its own, sorted by its bytes.
+    pub(super) fn sorted(&mut self, kind: u8, mut parts: Vec<KeyBytes>) {
+        parts.sort_unstable_by(|a, b| a.bytes.cmp(&b.bytes));
+        self.sized(kind, parts.len());
+        for part in parts {
+            self.raw(&part.bytes);
+        }
+    }
+
+    fn each_sorted<T>(
+        &mut self,
+        kind: u8,
+        values: impl IntoIterator<Item = T>,
+        write: impl Fn(T, &mut KeyWriter<'_>),
+    ) {
+        let (mut parts, mut size) = (Vec::new(), 0);
+        for value in values {
+            let mut part = KeyBytes::default();
+            write(value, &mut KeyWriter(&mut part));
+            size += part.bytes.len();
+            if size > MAX_KEY_BYTES {
+                part.flaw = Some(NotStorable::KeyLength);
+            }
+            if let Some(why) = part.flaw {
+                self.0.flaw.get_or_insert(why);
+                return;
+            }
+            parts.push(part);
+        }
+        self.sorted(kind, parts);
+    }
+
+    /// Writes a set of serialisable values: to `Serialize` it would be a sequence in any order.
+    pub(crate) fn serialize_set<T: Serialize>(&mut self, values: impl IntoIterator<Item = T>) {
+        self.each_sorted(SET, values, |value, key| key.serialize(&value));
     }
 
     /// Begins the variant `name` of an enumeration; its fields are to be written next.
@@ -291,6 +330,27 @@ impl<T: CacheKey> CacheKey for Vec<T> {
     }
 }
 
+macro_rules! sets {
+    ($([$($hasher:ident)?] $set:ty),+) => { $(impl<T: CacheKey $(, $hasher)?> CacheKey for $set {
+        fn encode(&self, key: &mut KeyWriter<'_>) {
+            key.each_sorted(SET, self, |value, key| value.encode(key));
+        }
+    })+ };
+}
+sets!([S] HashSet<T, S>, [] BTreeSet<T>);
+
+macro_rules! maps {
+    ($([$($hasher:ident)?] $map:ty),+) => { $(impl<K: CacheKey, V: CacheKey $(, $hasher)?> CacheKey for $map {
+        fn encode(&self, key: &mut KeyWriter<'_>) {
+            key.each_sorted(MAP, self, |(name, value), key| {
+                name.encode(key);
+                value.encode(key);
+            });
+        }
+    })+ };
+}
+maps!([S] HashMap<K, V, S>, [] BTreeMap<K, V>);
+
 macro_rules! pointers {
     ($([$($life:lifetime)?] $pointer:ty),+) => { $(impl<$($life,)? T: CacheKey + ?Sized> CacheKey for $pointer {
         #[inline]
@@ -352,12 +412,12 @@ pub(super) fn show(mut bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result 
             }
             BOOL => write!(f, "{separator}{}", rest.first() == Some(&1))?,
             NONE => write!(f, "{separator}None")?,
-            SEQUENCE | SOME | UNIT | MAP | VARIANT | TYPE => {}
+            SEQUENCE | SOME | UNIT | MAP | SET | VARIANT | TYPE => {}
             _ => return write!(f, "{separator}.. {} bytes", bytes.len()),
         }
         let (skip, spaced) = match kind {
             POSITIVE | NEGATIVE => (8, true),
-            SEQUENCE | VARIANT | MAP | TYPE => (8, false),
+            SEQUENCE | VARIANT | MAP | SET | TYPE => (8, false),
             BOOL => (1, true),
             NONE => (0, true),
             _ => (0, false),

@@ -84,7 +84,8 @@ impl Items<'_, '_> {
 
     fn finish(mut self) -> Result<(), Failed> {
         if self.kind == MAP {
-            self.parts.sort_unstable_by(|a, b| a.bytes.cmp(&b.bytes));
+            self.to.0.sorted(MAP, self.parts);
+            return Ok(());
         }
         self.to.head(self.kind, self.parts.len());
         for part in self.parts {

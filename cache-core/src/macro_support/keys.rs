@@ -1,4 +1,7 @@
-//! How an argument becomes a part of the key: by `CacheKey`, else by `Serialize`, else not.
+//! How an argument becomes a part of the key: by `CacheKey`, else as a set, else by `Serialize`, else
+//! not.
+
+use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -11,14 +14,27 @@ pub trait KeyKind {
     fn key_kind(&self) -> ByCacheKey;
 }
 
-impl<T: CacheKey + ?Sized> KeyKind for &&Probe<'_, T> {
+impl<T: CacheKey + ?Sized> KeyKind for &&&Probe<'_, T> {
     #[inline]
     fn key_kind(&self) -> ByCacheKey {
         ByCacheKey
     }
 }
 
-/// The second: `Serialize`, in the canonical encoding.
+/// The second: a set of what is `Serialize`, which itself would be written in any order.
+pub trait KeyKindSet {
+    /// Tells how.
+    fn key_kind(&self) -> BySet;
+}
+
+impl<T: SerializeSet + ?Sized> KeyKindSet for &&Probe<'_, T> {
+    #[inline]
+    fn key_kind(&self) -> BySet {
+        BySet
+    }
+}
+
+/// The third: `Serialize`, in the canonical encoding.
 pub trait KeyKindSerialize {
     /// Tells how.
     fn key_kind(&self) -> BySerialize;
@@ -58,6 +74,40 @@ impl ByCacheKey {
     #[inline]
     pub fn write_field<T: CacheKey + ?Sized>(self, field: &T, key: &mut KeyWriter<'_>) {
         field.encode(key);
+    }
+}
+
+/// A set without an order.
+pub trait SerializeSet {
+    /// Writes it.
+    fn write_set(&self, key: &mut KeyWriter<'_>);
+}
+
+impl<T: Serialize, S> SerializeSet for HashSet<T, S> {
+    fn write_set(&self, key: &mut KeyWriter<'_>) {
+        key.serialize_set(self);
+    }
+}
+
+impl<T: SerializeSet + ?Sized> SerializeSet for &T {
+    fn write_set(&self, key: &mut KeyWriter<'_>) {
+        (**self).write_set(key);
+    }
+}
+
+/// Writes a set.
+#[derive(Clone, Copy, Debug)]
+pub struct BySet;
+
+impl BySet {
+    /// Writes the value.
+    pub fn write<T: SerializeSet + ?Sized>(self, value: &T, key: &mut KeyWriter<'_>) {
+        value.write_set(key);
+    }
+
+    /// Writes a field.
+    pub fn write_field<T: SerializeSet + ?Sized>(self, field: &T, key: &mut KeyWriter<'_>) {
+        field.write_set(key);
     }
 }
 

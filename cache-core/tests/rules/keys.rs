@@ -1,6 +1,6 @@
 //! Keys: equal values meet, different ones never do, whatever their shapes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cache_core::spi::Function;
@@ -62,6 +62,54 @@ async fn all_equal(keys: Vec<Box<dyn CacheKey>>) {
     for (n, key) in keys.iter().enumerate() {
         assert_eq!(cache.get::<u64>(key).await, Some(1), "key {n}");
     }
+}
+
+#[tokio::test]
+async fn rule_6_sets_and_maps_have_one_key_in_whatever_order_they_lie() {
+    // Each with a seed, and so an order, of its own.
+    let set = || (0..100_u64).collect::<HashSet<_>>();
+    let map = || (0..100_u64).map(|n| (n, "n")).collect::<HashMap<_, _>>();
+    all_equal(vec![
+        Box::new(set()),
+        Box::new(set()),
+        Box::new(Arc::new(set())),
+        Box::new((0..100_u64).rev().collect::<BTreeSet<_>>()),
+    ])
+    .await;
+    all_equal(vec![
+        Box::new(Some(vec![set()])),
+        Box::new(Some(vec![set()])),
+    ])
+    .await;
+    all_equal(vec![
+        Box::new(map()),
+        Box::new(map()),
+        Box::new(map().into_iter().collect::<BTreeMap<_, _>>()),
+        s(map()),
+    ])
+    .await;
+    all_differ(vec![
+        Box::new(HashSet::<u64>::new()),
+        Box::new(HashMap::<u64, u64>::new()),
+        Box::new(HashSet::from([1_u64])),
+        Box::new([1_u64]),
+        Box::new(HashSet::from([1_u64, 2])),
+        Box::new(HashSet::from(["1", "2"])),
+        Box::new(HashSet::from([vec![1_u64, 2]])),
+        Box::new(HashSet::from([vec![1_u64], vec![2]])),
+        Box::new(HashMap::from([(1_u64, 2_u64)])),
+        Box::new(HashMap::from([(2_u64, 1_u64)])),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn rule_6_a_set_too_long_for_a_key_goes_without_the_cache() {
+    let (cache, _) = cache();
+    let long: HashSet<String> = (0..100).map(|n| format!("{n:01000}")).collect();
+    cache.put(&long, 1_u64, "1h", [""; 0]);
+    assert_eq!(cache.get::<u64>(&long).await, None);
+    assert_eq!(cache.stats().entries, 0);
 }
 
 #[tokio::test]
