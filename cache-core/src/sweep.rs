@@ -7,24 +7,46 @@
 
 use std::sync::Arc;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::clock::nanos;
 use crate::engine::Engine;
 use crate::entry::Spent;
 use crate::store::Store;
 
 /// From the first invalidation to the sweep: others that follow are swept with it.
 const DELAY: Duration = Duration::from_secs(10);
+/// A sweeper that has not woken for so long never may: its runtime is not driven, and another's takes over.
+const OVERDUE: Duration = Duration::from_secs(30);
 /// Entries looked at between two pauses: a pass over a million takes about a quarter of a second.
 const PACE: usize = 4096;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Whether a sweeper runs, and whether it is to go once more.
+/// Which sweeper runs, and whether it is to go once more.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeper {
-    running: AtomicBool,
+    /// When the one that runs woke last, in the cache's time; 0 where none runs. It is the token by
+    /// which that one knows that no other has taken over.
+    woke: AtomicU64,
     wanted: AtomicBool,
+}
+
+impl Sweeper {
+    /// Makes the caller the sweeper, unless one runs that woke lately.
+    fn begin(&self, now: u64) -> bool {
+        let woke = self.woke.load(Ordering::SeqCst);
+        let idle = woke == 0 || now.saturating_sub(woke) > nanos(OVERDUE);
+        idle && self.wakes(woke, now)
+    }
+
+    /// Notes that the sweeper that woke last then wakes now; `false` where another has taken over.
+    fn wakes(&self, woke: u64, now: u64) -> bool {
+        let noted = self
+            .woke
+            .compare_exchange(woke, now, Ordering::SeqCst, Ordering::SeqCst);
+        noted.is_ok()
+    }
 }
 
 impl Engine {
@@ -34,12 +56,12 @@ impl Engine {
         self.sweeper.wanted.store(true, Ordering::SeqCst);
         #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
         {
-            if tokio::runtime::Handle::try_current().is_err()
-                || self.sweeper.running.swap(true, Ordering::SeqCst)
-            {
+            let woke = self.clock.now().0;
+            if tokio::runtime::Handle::try_current().is_err() || !self.sweeper.begin(woke) {
                 return;
             }
-            let going = Going(Arc::downgrade(self));
+            let engine = Arc::downgrade(self);
+            let going = Going { engine, woke };
             drop(tokio::spawn(run(going, self.clock.clone())));
         }
     }
@@ -84,28 +106,43 @@ impl Engine {
 
 /// While it lives, the sweeper counts as running: also when the runtime drops its task.
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
-struct Going(Weak<Engine>);
+struct Going {
+    engine: Weak<Engine>,
+    woke: u64,
+}
+
+#[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
+impl Going {
+    /// The engine, where it is there still and this its sweeper.
+    fn wakes(&mut self, now: u64) -> Option<Arc<Engine>> {
+        let engine = self.engine.upgrade()?;
+        let mine = engine.sweeper.wakes(self.woke, now);
+        self.woke = now;
+        mine.then_some(engine)
+    }
+}
 
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 impl Drop for Going {
     fn drop(&mut self) {
-        if let Some(engine) = self.0.upgrade() {
-            engine.sweeper.running.store(false, Ordering::SeqCst);
+        if let Some(engine) = self.engine.upgrade() {
+            engine.sweeper.wakes(self.woke, 0);
         }
     }
 }
 
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
-async fn run(going: Going, clock: crate::Clock) {
+async fn run(mut going: Going, clock: crate::Clock) {
     // When something stale will be spent, at first now; and whether all that was given up is dropped.
     let (mut due, mut settled) = (Some(0), true);
     while due.is_some() || !settled {
         clock.sleep(DELAY).await;
-        let Some(engine) = going.0.upgrade() else {
+        let now = clock.now().0;
+        let Some(engine) = going.wakes(now) else {
             return;
         };
         let wanted = engine.sweeper.wanted.swap(false, Ordering::SeqCst);
-        let pass = wanted || due.is_some_and(|at| clock.now().0 >= at);
+        let pass = wanted || due.is_some_and(|at| now >= at);
         if !pass && settled {
             continue;
         }
@@ -118,7 +155,7 @@ async fn run(going: Going, clock: crate::Clock) {
             Err(_) => return,
         }
     }
-    let engine = going.0.clone();
+    let engine = going.engine.clone();
     drop(going);
     // Whoever asked between the last pass and this line found a sweeper running.
     if let Some(engine) = engine.upgrade()

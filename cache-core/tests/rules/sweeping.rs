@@ -73,6 +73,43 @@ async fn rule_11_stale_entries_are_freed_when_their_window_ends() {
     .await;
 }
 
+/// A test's runtime, or one that only ever blocks on a call now and then.
+#[test]
+fn rule_11_another_runtime_sweeps_when_the_one_that_did_is_not_driven() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (parked, driven) = (runtime(), runtime());
+    let (cache, clock) = cache();
+    let invalidate = async || {
+        cache.put("row", 1_u64, "1d", ["t"]);
+        cache.invalidate_cache("t").await.unwrap();
+    };
+    // The sweeper is a task of this one, and sleeps there for ever.
+    parked.block_on(invalidate());
+    driven.block_on(async {
+        invalidate().await;
+        clock.advance(secs(40));
+        invalidate().await;
+        within_a_minute(&clock, "the other one sweeps", || {
+            cache.stats().entries == 0
+        })
+        .await;
+    });
+    // When it is driven again there is another, and it leaves.
+    parked.block_on(settle());
+    driven.block_on(async {
+        invalidate().await;
+        within_a_minute(&clock, "the other one still sweeps", || {
+            cache.stats().entries == 0
+        })
+        .await;
+    });
+}
+
 #[tokio::test]
 async fn rule_11_a_second_invalidation_is_swept_too() {
     let (cache, clock) = cache();
