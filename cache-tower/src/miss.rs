@@ -24,7 +24,7 @@ use crate::load::{Led, Load, SharedHead, may_stand_in};
 use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
-use crate::respond::{Client, Passed, passing, reuse_part};
+use crate::respond::{Asked, Client, Passed, passing, reuse_part};
 use crate::routes::Route;
 use crate::service::{Depth, Look, look, response_of};
 use crate::status::{Forward, Handled, append_reads};
@@ -98,13 +98,18 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     }
 
     /// Answers a request for a part from a part that is stored.
-    pub(crate) fn within_part<B>(&mut self, nested: bool) -> Option<Response<CacheBody<B>>> {
+    pub(crate) fn within_part<B>(&mut self) -> Option<Response<CacheBody<B>>> {
         let key = self.whole_key().of_part();
-        let (_, found) = respond::find::<Kept>(&self.cache, key.as_slice());
+        let (look, found) = respond::find::<Kept>(&self.cache, key.as_slice());
         let Found::Fresh(held, _) = found else {
             return None;
         };
-        let response = reuse_part(&self.cache, &held, self.request.headers(), nested);
+        let asked = Asked {
+            head: false,
+            conditions: Some(self.request.headers()),
+            nested: self.depth > 0,
+        };
+        let response = reuse_part(&self.cache, &held, asked, look.at());
         self.partial = response.is_none();
         if response.is_some() {
             self.count(Reason::Hit, false);

@@ -1,7 +1,8 @@
 //! Making the responses that clients see: reused, passed on, or answered with 304.
 
+use bytes::Bytes;
 use cache_core::respond::{self, Held, Scope};
-use cache_core::{Cache, Life};
+use cache_core::{Cache, Life, Timestamp};
 use http::header::{
     CACHE_CONTROL, CACHE_STATUS, CONTENT_LENGTH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
@@ -58,18 +59,18 @@ impl Client {
             cache,
             held,
             stored,
-            Some(&self.conditions).filter(|conditions| !conditions.is_empty()),
-            self.head,
-            self.nested,
+            self.asked(),
+            cache.clock().now(),
             handled,
         )
     }
 
-    /// Whether the response's validators are those that the client named.
-    fn is_current(&self, cache: &Cache, status: StatusCode, headers: &HeaderMap) -> bool {
-        conditional::is_current(&self.conditions, status, headers, || {
-            cache.clock().system_time()
-        })
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            head: self.head,
+            conditions: Some(&self.conditions).filter(|conditions| !conditions.is_empty()),
+            nested: self.nested,
+        }
     }
 
     /// The response to the request that made it, or to one that shares it.
@@ -82,7 +83,11 @@ impl Client {
     ) -> Response<CacheBody<B>> {
         handled.append(cache.namespace(), &mut parts.headers);
         let said = parts.status;
-        let body = self.narrow(cache, &mut parts, body);
+        let body = match body.as_whole() {
+            Some(whole) => self.asked().narrow(cache, &mut parts, whole),
+            None if self.asked().has_it(cache, &parts) => self.asked().nothing(&mut parts),
+            None => body,
+        };
         if parts.status != said {
             // What else was said of that status is not true of this one, such as its reason phrase.
             parts.extensions.clear();
@@ -92,26 +97,51 @@ impl Client {
         }
         Response::from_parts(parts, body)
     }
+}
+
+/// What of a request shapes the response that it gets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'r> {
+    pub(crate) head: bool,
+    /// The headers that have the conditions or the range, where there are any.
+    pub(crate) conditions: Option<&'r HeaderMap>,
+    /// A layer further out asks.
+    pub(crate) nested: bool,
+}
+
+impl Asked<'_> {
+    /// Whether the client has already what the response would give it.
+    fn has_it(self, cache: &Cache, parts: &Parts) -> bool {
+        self.conditions.is_some_and(|request| {
+            conditional::is_current(request, parts.status, &parts.headers, || {
+                cache.clock().system_time()
+            })
+        })
+    }
+
+    /// Makes of a response the one to a client that has it already.
+    fn nothing<B>(self, parts: &mut Parts) -> CacheBody<B> {
+        conditional::strip_for_304(&mut parts.headers);
+        parts.status = StatusCode::NOT_MODIFIED;
+        CacheBody::none()
+    }
 
     /// Leaves of a response what the client asked for: nothing where it has it, the head, a part.
-    fn narrow<B>(&self, cache: &Cache, parts: &mut Parts, body: CacheBody<B>) -> CacheBody<B> {
-        if self.is_current(cache, parts.status, &parts.headers) {
-            conditional::strip_for_304(&mut parts.headers);
-            parts.status = StatusCode::NOT_MODIFIED;
-            return CacheBody::none();
+    #[inline]
+    fn narrow<B>(self, cache: &Cache, parts: &mut Parts, mut whole: Bytes) -> CacheBody<B> {
+        if self.has_it(cache, parts) {
+            return self.nothing(parts);
         }
-        let Some(mut whole) = body.as_whole() else {
-            return body;
-        };
         if self.head {
+            if parts.status != StatusCode::NO_CONTENT {
+                let length = HeaderValue::from(whole.len());
+                parts.headers.insert(CONTENT_LENGTH, length);
+            }
             return CacheBody::none();
         }
-        cut(
-            &self.conditions,
-            &mut parts.status,
-            &mut parts.headers,
-            &mut whole,
-        );
+        if let Some(request) = self.conditions {
+            cut(request, &mut parts.status, &mut parts.headers, &mut whole);
+        }
         CacheBody::whole(whole)
     }
 }
@@ -122,45 +152,50 @@ pub(crate) fn reuse<B>(
     cache: &Cache,
     held: &Held<Kept>,
     stored: &Stored,
-    conditions: Option<&HeaderMap>,
-    head: bool,
-    nested: bool,
+    asked: Asked<'_>,
+    now: Timestamp,
     handled: Option<Handled>,
 ) -> Response<CacheBody<B>> {
-    let now = cache.clock().now();
-    let mut headers = stored.headers(cache.namespace(), now, held.fresh_until(), held.is_stale());
+    let mut parts = stored.head(cache.namespace(), now, held.fresh_until(), held.is_stale());
     if let Some(handled) = handled {
-        stored.restore_status(&mut headers);
-        handled.append(cache.namespace(), &mut headers);
+        stored.restore_status(&mut parts.headers);
+        handled.append(cache.namespace(), &mut parts.headers);
     }
-    let mut status = stored.status;
-    let mut body = None;
-    if conditions.is_some_and(|request| {
-        conditional::is_current(request, status, &headers, || cache.clock().system_time())
-    }) {
-        conditional::strip_for_304(&mut headers);
-        status = StatusCode::NOT_MODIFIED;
-    } else if head {
-        if status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(stored.body.len()));
-        }
-    } else {
-        let mut whole = stored.body.clone();
-        if let Some(request) = conditions {
-            cut(request, &mut status, &mut headers, &mut whole);
-        }
-        body = Some(whole);
-    }
-    let mut response = Response::new(body.map_or_else(CacheBody::none, CacheBody::whole));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    if nested {
-        response
-            .extensions_mut()
-            .insert(StoredInside(cache.clone()));
+    let body = asked.narrow(cache, &mut parts, stored.body.clone());
+    reused(cache, held, asked, parts, body)
+}
+
+/// What a request gets of a stored part; `None` where that does not hold all that it asks for.
+pub(crate) fn reuse_part<B>(
+    cache: &Cache,
+    held: &Held<Kept>,
+    asked: Asked<'_>,
+    now: Timestamp,
+) -> Option<Response<CacheBody<B>>> {
+    let stored = response_of(held)?;
+    let part = stored.terms.part?;
+    let mut parts = stored.head(cache.namespace(), now, held.fresh_until(), held.is_stale());
+    let body = cut_part(asked.conditions?, part, &mut parts.headers, &stored.body)?;
+    let body = match asked.has_it(cache, &parts) {
+        true => asked.nothing(&mut parts),
+        false => CacheBody::whole(body),
+    };
+    Some(reused(cache, held, asked, parts, body))
+}
+
+#[inline]
+fn reused<B>(
+    cache: &Cache,
+    held: &Held<Kept>,
+    asked: Asked<'_>,
+    mut parts: Parts,
+    body: CacheBody<B>,
+) -> Response<CacheBody<B>> {
+    if asked.nested {
+        parts.extensions.insert(StoredInside(cache.clone()));
     }
     held.flow(cache);
-    response
+    Response::from_parts(parts, body)
 }
 
 /// What a client gets that wants only what is stored, where nothing is (RFC 9111, section 5.2.1.7).
@@ -169,36 +204,6 @@ pub(crate) fn unavailable<B>(cache: &Cache) -> Response<CacheBody<B>> {
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     status::nothing_cached(cache.namespace(), response.headers_mut());
     response
-}
-
-/// What a request gets of a stored part; `None` where that does not hold all that it asks for.
-pub(crate) fn reuse_part<B>(
-    cache: &Cache,
-    held: &Held<Kept>,
-    request: &HeaderMap,
-    nested: bool,
-) -> Option<Response<CacheBody<B>>> {
-    let stored = response_of(held)?;
-    let part = stored.terms.part?;
-    let now = cache.clock().now();
-    let mut headers = stored.headers(cache.namespace(), now, held.fresh_until(), held.is_stale());
-    let body = cut_part(request, part, &mut headers, &stored.body)?;
-    let mut response = Response::new(CacheBody::whole(body));
-    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    if conditional::is_current(request, StatusCode::OK, &headers, || {
-        cache.clock().system_time()
-    }) {
-        conditional::strip_for_304(&mut headers);
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = CacheBody::none();
-    }
-    *response.headers_mut() = headers;
-    if nested {
-        let inside = StoredInside(cache.clone());
-        response.extensions_mut().insert(inside);
-    }
-    held.flow(cache);
-    Some(response)
 }
 
 /// The context of a request whose response is not stored.

@@ -30,7 +30,7 @@ use crate::miss::{Miss, refresh};
 use crate::policy::{Bypass, Cookies};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
-use crate::respond::{Passed, is_recorded_here, reuse, unavailable};
+use crate::respond::{Asked, Passed, is_recorded_here, reuse, unavailable};
 use crate::status::{Forward, show_key};
 use crate::stored::{Kept, Stored, Variant};
 
@@ -143,6 +143,17 @@ struct Admitted {
     range: bool,
 }
 
+impl Admitted {
+    #[inline]
+    fn asked<'r, B>(&self, request: &'r Request<B>, depth: u8) -> Asked<'r> {
+        Asked {
+            head: self.head,
+            conditions: self.conditional.then(|| request.headers()),
+            nested: depth > 0,
+        }
+    }
+}
+
 impl Config {
     /// Writes the key to look a request up under, or says why it passes by.
     #[inline]
@@ -222,7 +233,7 @@ enum Usable<'l> {
 
 impl Look {
     /// Whether what was found will do, for a request that demands this.
-    fn as_demanded(&self, cache: &Cache, demands: &Demands) -> Usable<'_> {
+    fn as_demanded(&self, demands: &Demands) -> Usable<'_> {
         let (held, reason) = match &self.found {
             Found::Unstorable(code) => return Usable::Unstorable(*code),
             Found::Fresh(held, _) => (held, Reason::Hit),
@@ -234,7 +245,7 @@ impl Look {
             return Usable::No(Reason::NeverStored);
         };
         let will_do = if demands.any() {
-            let now = cache.clock().now();
+            let now = self.arrival.at();
             let expired = matches!(reason, Reason::Hit | Reason::Stale | Reason::Expired);
             demands.met_by(&Stands {
                 age: stored.age(now),
@@ -375,9 +386,8 @@ impl<S> CacheService<S> {
             && !self.config.obeys_requests
             && let Some(stored) = response_of(held)
         {
-            let conditions = admitted.conditional.then(|| request.headers());
-            let nested = depth > 0;
-            let response = reuse(cache, held, stored, conditions, admitted.head, nested, None);
+            let asked = admitted.asked(&request, depth);
+            let response = reuse(cache, held, stored, asked, arrival.at(), None);
             respond::count(cache, Reason::Hit, false, None);
             return ResponseFuture::ready(response);
         }
@@ -406,21 +416,21 @@ impl<S> CacheService<S> {
         ReqBody: Default + Send + 'static,
         ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let nested = depth > 0;
+        let now = look.arrival.at();
         let demands = match self.config.obeys_requests {
             true => Demands::of(request.headers()),
             false => Demands::default(),
         };
-        let found = look.as_demanded(cache, &demands);
+        let found = look.as_demanded(&demands);
         let reason = match found {
             Usable::Yes(held, stored) => {
-                let conditions = admitted.conditional.then(|| request.headers());
-                let response = reuse(cache, held, stored, conditions, admitted.head, nested, None);
+                let asked = admitted.asked(&request, depth);
+                let response = reuse(cache, held, stored, asked, now, None);
                 let stale = held.is_stale();
                 let reason = if stale { Reason::Stale } else { Reason::Hit };
                 respond::count(cache, reason, false, None);
                 let wanted = !matches!(look.found, Found::Fresh(_, false) | Found::Miss(..));
-                if wanted && stored.may_refresh(cache.clock().now()) {
+                if wanted && stored.may_refresh(now) {
                     let mut miss = self.miss(cache, request, look, key, depth, Reason::Stale);
                     miss.purpose = Purpose::Whole;
                     refresh(miss);
@@ -455,7 +465,7 @@ impl<S> CacheService<S> {
         if admitted.head {
             miss.purpose = Purpose::Head;
         } else if part {
-            if let Some(response) = miss.within_part(nested) {
+            if let Some(response) = miss.within_part() {
                 return ResponseFuture::ready(response);
             }
             miss.purpose = Purpose::Part;

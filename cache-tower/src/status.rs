@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use cache_core::Reason;
 use cache_core::respond::Scope;
 use http::header::CACHE_STATUS;
@@ -78,9 +79,17 @@ impl Handled {
     }
 }
 
-/// The value for a response from the cache that stays fresh for `ttl` seconds; negative, it is stale.
-pub(crate) fn hit(before: Option<&str>, namespace: &str, ttl: i64) -> HeaderValue {
-    let mut text = String::with_capacity(48);
+/// The values of `Age` and of this field for a response from the cache that stays fresh for `ttl`
+/// seconds; negative, it is stale. They share their bytes, and so the count that their copies touch.
+pub(crate) fn hit(
+    before: Option<&str>,
+    namespace: &str,
+    age: u64,
+    ttl: i64,
+) -> (HeaderValue, HeaderValue) {
+    let mut text = age.to_string();
+    let digits = text.len();
+    text.reserve(48);
     if let Some(before) = before {
         text.push_str(before);
         text.push_str(", ");
@@ -90,7 +99,9 @@ pub(crate) fn hit(before: Option<&str>, namespace: &str, ttl: i64) -> HeaderValu
     if ttl < 0 {
         text.push_str("; detail=stale");
     }
-    visible(text)
+    let mut status = Bytes::from(text);
+    let age = status.split_to(digits);
+    (visible(age), visible(status))
 }
 
 /// Adds what the cached functions came to that the handler called: they are nearest to the origin.
@@ -134,8 +145,9 @@ pub(crate) fn show_key(headers: &mut HeaderMap, key: &str) {
     }
 }
 
-fn visible(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
+fn visible(text: impl Into<Bytes>) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text.into())
+        .unwrap_or_else(|_| HeaderValue::from_static("cache"))
 }
 
 /// The cache's name as a structured field's token, or as its string where it is none.
@@ -188,11 +200,12 @@ mod tests {
 
     #[test]
     fn values() {
-        assert_eq!(hit(None, "revalidate", 42), "revalidate; hit; ttl=42");
-        assert_eq!(
-            hit(Some("up; hit"), "revalidate", -1),
-            "up; hit, revalidate; hit; ttl=-1; detail=stale"
-        );
+        let (age, status) = hit(None, "revalidate", 18, 42);
+        assert_eq!(age, "18");
+        assert_eq!(status, "revalidate; hit; ttl=42");
+        let (age, status) = hit(Some("up; hit"), "revalidate", 0, -1);
+        assert_eq!(age, "0");
+        assert_eq!(status, "up; hit, revalidate; hit; ttl=-1; detail=stale");
         let miss = Handled {
             stored: true,
             ..Handled::passed(Forward::Miss, "never-stored")

@@ -9,7 +9,8 @@ use http::header::{
     AGE, CACHE_CONTROL, CACHE_STATUS, CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::key::KeyBuf;
 use crate::range::Part;
@@ -46,20 +47,20 @@ pub(crate) struct Terms {
     pub(crate) part: Option<Part>,
 }
 
-/// A stored response.
+/// A stored response. What a hit reads stands together, before the rest.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Stored {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
-    pub(crate) terms: Terms,
-    head: RwLock<Head>,
     /// When its request was sent, and its age then.
     began: Timestamp,
     initial_age: Duration,
+    head: RwLock<Head>,
+    pub(crate) body: Bytes,
+    pub(crate) terms: Terms,
     /// What caches nearer to the origin said of it.
     upstream: Option<Box<str>>,
-    /// Where it is one of several: the names that select it and its key.
-    variant: Option<Variant>,
+    /// Where it is one of several: the names that select it and its key. Apart, as most are not.
+    variant: Option<Box<Variant>>,
     /// After a failed refresh: not before then again, and whether the origin could not be reached.
     failed: Mutex<Option<(Timestamp, bool)>>,
 }
@@ -92,13 +93,13 @@ impl Variant {
 /// A failed refresh is not tried again before this has passed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The headers as they are sent in one second of the entry's life, so that the hits of that second
-/// only copy them.
+/// Status and headers as they are sent in one second of the entry's life, so that the hits of that
+/// second only copy them.
 #[derive(Debug)]
 struct Head {
     age: u64,
     ttl: i64,
-    headers: HeaderMap,
+    parts: Parts,
 }
 
 /// A head that is not of any second yet.
@@ -122,32 +123,34 @@ impl Stored {
         // The places of what changes each second are taken now, and count in the weight.
         kept.insert(AGE, HeaderValue::from_static("0"));
         kept.insert(CACHE_STATUS, HeaderValue::from_static("hit"));
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = status;
+        parts.headers = kept;
         let head = Head {
             age: NO_SECOND,
             ttl: 0,
-            headers: kept,
+            parts,
         };
         Self {
-            status,
-            body,
-            terms,
-            head: RwLock::new(head),
             began,
             initial_age,
+            head: RwLock::new(head),
+            body,
+            terms,
             upstream,
-            variant,
+            variant: variant.map(Box::new),
             failed: Mutex::new(None),
         }
     }
 
-    /// The headers of a reuse at `now`: `Age` and `Cache-Status` are of this second.
-    pub(crate) fn headers(
+    /// The head of a reuse at `now`: `Age` and `Cache-Status` are of this second.
+    pub(crate) fn head(
         &self,
         namespace: &str,
         now: Timestamp,
         fresh_until: Timestamp,
         stale: bool,
-    ) -> HeaderMap {
+    ) -> Parts {
         let age = self.age(now).as_secs();
         let left = fresh_until.since(now).as_secs();
         let ttl = if stale {
@@ -159,16 +162,16 @@ impl Stored {
         {
             let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
             if head.age == age && head.ttl == ttl {
-                return head.headers.clone();
+                return head.parts.clone();
             }
         }
         let mut head = self.head.write().unwrap_or_else(PoisonError::into_inner);
-        head.headers.insert(AGE, HeaderValue::from(age));
-        let value = status::hit(self.upstream.as_deref(), namespace, ttl);
-        head.headers.insert(CACHE_STATUS, value);
+        let (said_age, said) = status::hit(self.upstream.as_deref(), namespace, age, ttl);
+        head.parts.headers.insert(AGE, said_age);
+        head.parts.headers.insert(CACHE_STATUS, said);
         head.age = age;
         head.ttl = ttl;
-        head.headers.clone()
+        head.parts.clone()
     }
 
     /// What validating it begins with: what the origin said in it, and nothing of the layer's own but
@@ -176,8 +179,8 @@ impl Stored {
     pub(crate) fn copy(&self) -> Copied {
         let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
         Copied {
-            status: self.status,
-            headers: without(&head.headers, |name| {
+            status: head.parts.status,
+            headers: without(&head.parts.headers, |name| {
                 [AGE, CACHE_STATUS].contains(name)
                     || (self.terms.own_control && *name == CACHE_CONTROL)
             }),
@@ -189,7 +192,7 @@ impl Stored {
     /// What the origin knows it by.
     pub(crate) fn validators(&self) -> Option<Validators> {
         let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
-        Validators::of(&head.headers, self.terms.own_etag)
+        Validators::of(&head.parts.headers, self.terms.own_etag)
     }
 
     /// How old it is.
@@ -230,7 +233,7 @@ impl Stored {
     /// Its bytes in memory.
     pub(crate) fn weight(&self) -> usize {
         let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
-        let headers = &head.headers;
+        let headers = &head.parts.headers;
         // A bucket holds a name, a value, a hash and a link; an index takes four bytes.
         let bucket = size_of::<HeaderName>() + size_of::<HeaderValue>() + 24;
         let texts: usize = headers
@@ -241,10 +244,9 @@ impl Stored {
             + headers.capacity() * (bucket + 8)
             + texts
             + self.upstream.as_deref().map_or(0, str::len)
-            + self
-                .variant
-                .as_ref()
-                .map_or(0, |variant| variant.names.weight() + variant.key.len())
+            + self.variant.as_ref().map_or(0, |variant| {
+                size_of::<Variant>() + variant.names.weight() + variant.key.len()
+            })
             + self.body.len()
     }
 }
@@ -314,7 +316,7 @@ mod tests {
             None,
             Terms::default(),
         );
-        let head = |stale| stored.headers("r", clock.now(), fresh_until, stale);
+        let head = |stale| stored.head("r", clock.now(), fresh_until, stale).headers;
         assert_eq!(head(false)[AGE], "5");
         assert_eq!(head(false)[CACHE_STATUS], "up; fwd=miss, r; hit; ttl=10");
         clock.advance(Duration::from_millis(2500));

@@ -47,7 +47,10 @@ impl Validators {
     pub(crate) fn are_of(&self, answer: &HeaderMap) -> bool {
         if let Some(etag) = answer.get(ETAG) {
             return match &self.etag {
-                Some(known) => opaque(known.as_bytes()) == opaque(etag.as_bytes()),
+                Some(known) if etag.as_bytes().starts_with(b"W/") => {
+                    opaque(known.as_bytes()) == opaque(etag.as_bytes())
+                }
+                Some(known) => known == etag,
                 None => true,
             };
         }
@@ -159,7 +162,7 @@ mod tests {
             (&strong, vec![("etag", "\"a\"")], true),
             (&strong, vec![("etag", "W/\"a\"")], true),
             (&strong, vec![("etag", "\"b\"")], false),
-            (&weak, vec![("etag", "\"a\"")], true),
+            (&weak, vec![("etag", "\"a\"")], false),
             (&weak, vec![("etag", "W/\"b\"")], false),
             (&dated, vec![("last-modified", EARLY)], true),
             (&dated, vec![("last-modified", LATE)], false),

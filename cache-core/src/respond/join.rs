@@ -38,7 +38,7 @@ pub fn board<V: Send + Sync + 'static>(
 ) -> Turn<V> {
     let engine = cache.engine();
     let tags = engine.tags(&Space::Http, known);
-    match engine.board(&key.0, arrival.0, &tags, 0) {
+    match engine.board(&key.0, arrival.sequence, &tags, 0) {
         Boarding::Stored(entry) => Held::new(entry, false).map_or(Turn::Alone, Turn::Stored),
         Boarding::Lead(lead) => Turn::Lead(Recording::new(cache, lead, known, false)),
         Boarding::Join(passenger) => Turn::Join(Joining::new(passenger, arrival, true)),
@@ -81,7 +81,7 @@ impl Joining {
     const fn new(passenger: Passenger, arrival: Arrival, may_take: bool) -> Self {
         Self {
             passenger,
-            arrival: arrival.0,
+            arrival: arrival.sequence,
             may_take,
         }
     }

@@ -15,9 +15,20 @@ use crate::outward::flow;
 use crate::reason::Reason;
 use crate::store::Store;
 
-/// The sequence number that a request read before it looked.
+/// The sequence number that a request read before it looked, and the moment it was judged by.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival(pub(super) u64);
+pub struct Arrival {
+    pub(super) sequence: u64,
+    at: Timestamp,
+}
+
+impl Arrival {
+    /// The moment by which what it found was judged.
+    #[must_use]
+    pub const fn at(self) -> Timestamp {
+        self.at
+    }
+}
 
 /// A stored value in a caller's hand.
 pub struct Held<V> {
@@ -140,14 +151,14 @@ pub enum Found<V> {
 pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, Found<V>) {
     let engine = cache.engine();
     let key = KeyRef::new(&Space::Http, bytes);
-    let arrival = engine.ledger.sequence();
-    let Some(entry) = engine.store.get(&key) else {
-        return (
-            Arrival(arrival),
-            Found::Miss(engine.trace.reason(key.hash()), None),
-        );
+    let sequence = engine.ledger.sequence();
+    let held = engine.store.get(&key);
+    let at = engine.clock.now();
+    let arrival = Arrival { sequence, at };
+    let Some(entry) = held else {
+        return (arrival, Found::Miss(engine.trace.reason(key.hash()), None));
     };
-    let found = match entry.judge(arrival, engine.clock.now().0) {
+    let found = match entry.judge(sequence, at.0) {
         Verdict::Fresh { early } => match entry.value::<Unstorable>() {
             Some(mark) => Found::Unstorable(mark.0),
             None => Held::new(entry, false)
@@ -161,5 +172,5 @@ pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, 
         },
         Verdict::Dead(why) => Found::Miss(why, None),
     };
-    (Arrival(arrival), found)
+    (arrival, found)
 }
