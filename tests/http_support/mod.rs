@@ -407,6 +407,23 @@ impl Reply {
     }
 }
 
+/// How a cache errs, unless it reuses a response for exactly so many seconds and then asks.
+pub async fn wrong_lifetime(rig: &Rig, status: u16, headers: &str, seconds: u64) -> Option<String> {
+    rig.origin(status, headers, "")
+        .origin(200, "cache-control: no-store", "asked again");
+    rig.get("/", "").await;
+    if seconds > 0 {
+        rig.advance(seconds - 1);
+        let reply = rig.get("/", "").await;
+        if rig.asked() != 1 {
+            return Some(format!("not fresh after {}: {reply:?}", seconds - 1));
+        }
+        rig.advance(1);
+    }
+    let reply = rig.get("/", "").await;
+    (rig.asked() != 2).then(|| format!("still fresh after {seconds}: {reply:?}"))
+}
+
 /// What went wrong in a table of cases, shown all at once.
 #[derive(Debug, Default)]
 pub struct Failures(Vec<String>);
