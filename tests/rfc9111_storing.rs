@@ -726,3 +726,40 @@ async fn bodies_are_kept_byte_for_byte() {
         assert_eq!(rig.get("/", "").await.assert_hit().text(), body);
     }
 }
+
+#[tokio::test]
+async fn a_proxy_adds_what_caches_add_and_nothing_else() {
+    let rig = proxy();
+    let headers = format!("{FRESH} | date: {{now}} | content-type: text/plain");
+    rig.origin(200, &headers, "first");
+    for names in [
+        vec!["cache-control", "cache-status", "content-type", "date"],
+        vec![
+            "age",
+            "cache-control",
+            "cache-status",
+            "content-type",
+            "date",
+        ],
+    ] {
+        let reply = rig.get("/", "").await;
+        let mut found: Vec<_> = reply.headers.keys().map(|name| name.as_str()).collect();
+        found.sort_unstable();
+        found.retain(|name| *name != "content-length");
+        assert_eq!(found, names, "3.1: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_came_without_a_date_is_dated_by_its_arrival() {
+    // RFC 9110, section 6.6.1: whoever has a clock appends the time of receipt to what is cached.
+    let rig = proxy();
+    rig.origin(200, FRESH, "first");
+    rig.get("/", "").await;
+    rig.advance(20);
+    let reply = rig.get("/", "").await;
+    assert_eq!(
+        reply.assert_hit().header("date"),
+        Some("Thu, 01 Jan 2026 00:00:00 GMT")
+    );
+}

@@ -41,7 +41,12 @@ pub fn application() -> Rig {
 
 /// Any other layer. Where the origin breaks its service fails.
 pub fn rig(layer: CacheLayer) -> Rig {
-    Rig::new(layer, |layer, origin| {
+    rig_named("revalidate", layer)
+}
+
+/// The same with a cache of another name.
+pub fn rig_named(namespace: &str, layer: CacheLayer) -> Rig {
+    Rig::new(namespace, layer, |layer, origin| {
         let service = layer.layer(origin);
         BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))
     })
@@ -50,7 +55,7 @@ pub fn rig(layer: CacheLayer) -> Rig {
 /// The same around a service that cannot fail: where the origin breaks it answers 502, as an axum
 /// router would.
 pub fn rig_infallible(layer: CacheLayer) -> Rig {
-    Rig::new(layer, |layer, origin| {
+    Rig::new("revalidate", layer, |layer, origin| {
         let service = layer.layer(Router(origin));
         BoxCloneSyncService::new(
             service
@@ -62,6 +67,7 @@ pub fn rig_infallible(layer: CacheLayer) -> Rig {
 
 impl Rig {
     fn new(
+        namespace: &str,
         layer: CacheLayer,
         around: impl FnOnce(
             CacheLayer,
@@ -69,7 +75,10 @@ impl Rig {
         ) -> BoxCloneSyncService<Request<Body>, Response<Body>, Broken>,
     ) -> Self {
         let clock = Clock::manual();
-        let cache = Cache::builder().clock(clock.clone()).build();
+        let cache = Cache::builder()
+            .namespace(namespace)
+            .clock(clock.clone())
+            .build();
         let origin = Origin(Arc::new(Mutex::new(Script {
             clock: clock.clone(),
             replies: VecDeque::new(),
