@@ -375,12 +375,13 @@ async fn other_targeted_fields_mean_nothing() {
 
 #[tokio::test]
 async fn a_layer_may_have_a_list_of_its_own() {
+    type Make = fn() -> Rig;
     let own = || {
         rig(CacheLayer::shared_proxy().target_list(["Example-Cache-Control", "cdn-cache-control"]))
     };
     let other = || rig(CacheLayer::shared_proxy().target_list(["Example-Cache-Control"]));
     let empty = || rig(CacheLayer::shared_proxy().target_list([] as [&str; 0]));
-    let rows: [(&str, fn() -> Rig, &str, u64); 14] = [
+    let rows: [(&str, Make, &str, u64); 14] = [
         ("own", own, "example-cache-control: max-age=60", 60),
         (
             "own",

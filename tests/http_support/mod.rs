@@ -2,6 +2,8 @@
 //! clock that stands still. What clients get and what the origin is asked is all that is seen.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+pub mod items;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
@@ -416,6 +418,22 @@ impl Reply {
     }
 }
 
+/// Whether a response is what the next request gets, too, and the origin is not asked.
+pub async fn reused(rig: &Rig, status: u16, headers: &str) -> bool {
+    let body = if matches!(status, 204 | 205 | 304) {
+        ""
+    } else {
+        "first"
+    };
+    rig.origin(status, headers, body).origin(200, "", "second");
+    let first = rig.get("/", "").await;
+    assert_eq!((first.status.as_u16(), first.text()), (status, body));
+    let second = rig.get("/", "").await;
+    let same = (second.status, second.text()) == (first.status, first.text());
+    assert_eq!(same, rig.asked() == 1, "{status} {headers}: {second:?}");
+    same
+}
+
 /// How a cache errs, unless it reuses a response for exactly so many seconds and then asks.
 pub async fn wrong_lifetime(rig: &Rig, status: u16, headers: &str, seconds: u64) -> Option<String> {
     rig.origin(status, headers, "")
@@ -431,6 +449,18 @@ pub async fn wrong_lifetime(rig: &Rig, status: u16, headers: &str, seconds: u64)
     }
     let reply = rig.get("/", "").await;
     (rig.asked() != 2).then(|| format!("still fresh after {seconds}: {reply:?}"))
+}
+
+/// Checks of each row's section and response whether it is fresh for so many seconds: one less, and no
+/// more.
+pub async fn check_lifetimes(make: fn() -> Rig, rows: &[(&str, &str, u64)]) {
+    let mut failures = Failures::default();
+    for (section, headers, seconds) in rows {
+        let wrong = wrong_lifetime(&make(), 200, headers, *seconds).await;
+        failures.check(wrong.is_none(), || {
+            format!("{section}: {headers:?}: {}", wrong.unwrap())
+        });
+    }
 }
 
 /// What went wrong in a table of cases, shown all at once.
