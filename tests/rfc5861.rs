@@ -43,28 +43,43 @@ async fn what_is_stale_is_not_served_while_the_origin_answers() {
 }
 
 #[tokio::test]
+async fn what_must_be_revalidated_is_served_once_it_was() {
+    for directives in FORBIDDING {
+        let rig = proxy();
+        let headers = format!("cache-control: {directives} | etag: \"x\"");
+        rig.origin(200, &headers, "first").origin(304, &headers, "");
+        rig.get("/", "").await;
+        rig.advance(15);
+        let reply = rig.get("/", "").await;
+        let found = (reply.status.as_u16(), reply.text(), rig.asked());
+        assert_eq!(found, (200, "first", 2), "9111, 4.2.4: {directives}");
+    }
+}
+
+#[tokio::test]
 async fn while_it_revalidates_a_cache_serves_the_stale_response() {
     // RFC 5861, section 3.
-    let rig = proxy();
-    let headers = "cache-control: max-age=10, stale-while-revalidate=20";
-    rig.origin(200, headers, "first")
-        .origin(200, headers, "second");
-    rig.get("/", "").await;
-    rig.advance(9);
-    assert_eq!(rig.get("/", "").await.assert_hit().text(), "first");
-    rig.settle().await;
-    assert_eq!(rig.asked(), 1, "it is fresh");
-    rig.advance(20);
-    for _ in 0..3 {
+    for rig in [proxy(), application()] {
+        let headers = "cache-control: max-age=10, stale-while-revalidate=20";
+        rig.origin(200, headers, "first")
+            .origin(200, headers, "second");
+        rig.get("/", "").await;
+        rig.advance(9);
         assert_eq!(rig.get("/", "").await.assert_hit().text(), "first");
+        rig.settle().await;
+        assert_eq!(rig.asked(), 1, "it is fresh");
+        rig.advance(20);
+        for _ in 0..3 {
+            assert_eq!(rig.get("/", "").await.assert_hit().text(), "first");
+        }
+        rig.settle().await;
+        assert_eq!(rig.asked(), 2, "one refresh for all");
+        let reply = rig.get("/", "").await;
+        assert_eq!(reply.assert_hit().text(), "second");
+        assert_eq!(reply.header("age"), Some("0"));
+        rig.settle().await;
+        assert_eq!(rig.asked(), 2);
     }
-    rig.settle().await;
-    assert_eq!(rig.asked(), 2, "one refresh for all");
-    let reply = rig.get("/", "").await;
-    assert_eq!(reply.assert_hit().text(), "second");
-    assert_eq!(reply.header("age"), Some("0"));
-    rig.settle().await;
-    assert_eq!(rig.asked(), 2);
 }
 
 #[tokio::test]
@@ -239,6 +254,7 @@ async fn what_is_served_instead_of_an_error_is_told_to_be_stale() {
         ("first", vec!["25"]),
         "9111, 5.1"
     );
+    assert_eq!(reply.header("warning"), None, "9111, 5.5");
     assert_eq!(rig.seen_header("if-none-match").as_deref(), Some("\"x\""));
     // The origin is asked again, and heard.
     rig.advance(2);
@@ -412,7 +428,7 @@ async fn what_never_was_stored_cannot_hide_a_failure() {
 }
 
 #[tokio::test]
-async fn stale_responses_are_the_client_s_kind_of_answer() {
+async fn stale_responses_answer_conditions_and_head() {
     // RFC 9111, section 4.3.2 goes for stale responses that may be served, too.
     let rig = proxy();
     let headers = "cache-control: max-age=10 | etag: \"x\"";

@@ -242,3 +242,19 @@ async fn what_came_without_a_date_is_dated_by_its_arrival() {
         Some("Thu, 01 Jan 2026 00:00:00 GMT")
     );
 }
+
+#[tokio::test]
+async fn trailers_are_no_headers() {
+    // Section 3.1: trailer fields are not combined with header fields.
+    let rig = proxy();
+    for n in 1..=2 {
+        let body = format!("whole {n}");
+        rig.origin_trailed(200, FRESH, &body, "x-end: 1 | cache-control: no-store");
+    }
+    for _ in 0..2 {
+        let reply = rig.get("/", "").await;
+        assert!(reply.text().starts_with("whole"), "{reply:?}");
+        assert_eq!(reply.header("x-end"), None);
+        assert_eq!(reply.lines("cache-control"), ["max-age=60"]);
+    }
+}

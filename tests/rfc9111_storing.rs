@@ -174,6 +174,7 @@ async fn what_is_within_quotes_is_no_directive() {
     check_table(
         proxy,
         &[
+            ("5.2", "cache-control: x=\"caf\u{e9}\", max-age=60", true),
             ("5.2", "cache-control: x=\"no-store\", max-age=60", true),
             (
                 "5.2",
@@ -208,6 +209,16 @@ async fn what_is_within_quotes_is_no_directive() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_last_of_many_directives_is_read() {
+    // Section 5.2.
+    for (last, expected) in [("no-store", false), ("private", false), ("foo", true)] {
+        let many = "foo=bar, ".repeat(2_000);
+        let headers = format!("cache-control: max-age=60, {many}{last}");
+        assert_eq!(reused(&proxy(), 200, &headers).await, expected, "{last}");
+    }
 }
 
 #[tokio::test]

@@ -109,6 +109,16 @@ impl Rig {
         self.queue(Answer::Cut(self.response(status, headers), body.into()))
     }
 
+    /// Queues a reply whose body ends with trailers.
+    pub fn origin_trailed(&self, status: u16, headers: &str, body: &str, trailers: &str) -> &Self {
+        let response = self.response(status, headers);
+        self.queue(Answer::Trailed(
+            response,
+            body.into(),
+            self.headers(trailers),
+        ))
+    }
+
     /// Queues a failure: the connection to the origin breaks.
     pub fn breaks(&self) -> &Self {
         self.queue(Answer::Break)
@@ -253,6 +263,7 @@ struct Reaction {
 
 enum Answer {
     Whole(Response<()>, String),
+    Trailed(Response<()>, String, HeaderMap),
     Cut(Response<()>, String),
     Break,
 }
@@ -276,6 +287,10 @@ impl Origin {
         match answer {
             Answer::Whole(response, _) if head => Ok(response.map(|()| Body::empty())),
             Answer::Whole(response, body) => Ok(response.map(|()| Body::from(body))),
+            Answer::Trailed(response, body, trailers) => {
+                let trailers = ready(Some(Ok(trailers)));
+                Ok(response.map(|()| Body::new(Body::from(body).with_trailers(trailers))))
+            }
             Answer::Cut(response, body) => {
                 let frames = stream::iter([Ok(body), Err(Broken)]);
                 Ok(response.map(|()| Body::from_stream(frames)))
