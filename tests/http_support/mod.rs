@@ -7,19 +7,22 @@ pub mod items;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use bytes::Bytes;
-pub use cache_core::{Cache, Clock};
+pub use cache_core::{Cache, CacheBuilder, Clock};
 pub use cache_tower::CacheLayer;
 use futures_util::stream;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
@@ -41,14 +44,24 @@ pub fn application() -> Rig {
     rig(CacheLayer::new())
 }
 
+/// Both, for what holds for each.
+pub fn both() -> [(&'static str, Rig); 2] {
+    [("proxy", proxy()), ("application", application())]
+}
+
 /// Any other layer. Where the origin breaks its service fails.
 pub fn rig(layer: CacheLayer) -> Rig {
-    rig_named("revalidate", layer)
+    rig_with(Cache::builder(), layer)
 }
 
 /// The same with a cache of another name.
 pub fn rig_named(namespace: &str, layer: CacheLayer) -> Rig {
-    Rig::new(namespace, layer, |layer, origin| {
+    rig_with(Cache::builder().namespace(namespace), layer)
+}
+
+/// The same with a cache made to order.
+pub fn rig_with(cache: CacheBuilder, layer: CacheLayer) -> Rig {
+    Rig::new(cache, layer, |layer, origin| {
         let service = layer.layer(origin);
         BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))
     })
@@ -57,7 +70,7 @@ pub fn rig_named(namespace: &str, layer: CacheLayer) -> Rig {
 /// The same around a service that cannot fail: where the origin breaks it answers 502, as an axum
 /// router would.
 pub fn rig_infallible(layer: CacheLayer) -> Rig {
-    Rig::new("revalidate", layer, |layer, origin| {
+    Rig::new(Cache::builder(), layer, |layer, origin| {
         let service = layer.layer(Router(origin));
         BoxCloneSyncService::new(
             service
@@ -69,7 +82,7 @@ pub fn rig_infallible(layer: CacheLayer) -> Rig {
 
 impl Rig {
     fn new(
-        namespace: &str,
+        cache: CacheBuilder,
         layer: CacheLayer,
         around: impl FnOnce(
             CacheLayer,
@@ -77,13 +90,11 @@ impl Rig {
         ) -> BoxCloneSyncService<Request<Body>, Response<Body>, Broken>,
     ) -> Self {
         let clock = Clock::manual();
-        let cache = Cache::builder()
-            .namespace(namespace)
-            .clock(clock.clone())
-            .build();
+        let cache = cache.clock(clock.clone()).build();
         let origin = Origin(Arc::new(Mutex::new(Script {
             clock: clock.clone(),
             replies: VecDeque::new(),
+            gate: Arc::new(Semaphore::new(0)),
             asked: 0,
             seen: None,
         })));
@@ -131,9 +142,22 @@ impl Rig {
         self
     }
 
+    /// The reply queued last waits, once it is asked for, until it is [released](Self::release).
+    pub fn held(&self) -> &Self {
+        let mut script = self.origin.script();
+        script.replies.back_mut().expect("a queued reply").held = true;
+        self
+    }
+
+    /// Lets go of all that is held.
+    pub fn release(&self) {
+        self.origin.script().gate.close();
+    }
+
     fn queue(&self, answer: Answer) -> &Self {
         self.origin.script().replies.push_back(Reaction {
             takes: Duration::ZERO,
+            held: false,
             answer,
         });
         self
@@ -156,6 +180,19 @@ impl Rig {
 
     /// Sends a request that has a body.
     pub async fn send_with(&self, method: &str, uri: &str, headers: &str, body: &str) -> Reply {
+        let request = self.request(method, uri, headers, body);
+        answer(self.service.clone(), request).await
+    }
+
+    /// Sends a request, and lets it go as far as it can without waiting for its reply.
+    pub async fn begin(&self, method: &str, uri: &str, headers: &str) -> JoinHandle<Reply> {
+        let request = self.request(method, uri, headers, "");
+        let reply = tokio::spawn(answer(self.service.clone(), request));
+        self.settle().await;
+        reply
+    }
+
+    fn request(&self, method: &str, uri: &str, headers: &str, body: &str) -> Request<Body> {
         let body = match body {
             "" => Body::empty(),
             body => Body::from(body.to_owned()),
@@ -164,10 +201,7 @@ impl Rig {
         *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
         *request.uri_mut() = uri.parse().unwrap();
         *request.headers_mut() = self.headers(headers);
-        match self.service.clone().oneshot(request).await {
-            Ok(response) => Reply::of(response).await,
-            Err(Broken) => Reply::failure(),
-        }
+        request
     }
 
     /// Lets every task run that can: what is refreshed in the background.
@@ -233,6 +267,16 @@ impl Rig {
     }
 }
 
+async fn answer(
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, Broken>,
+    request: Request<Body>,
+) -> Reply {
+    match service.oneshot(request).await {
+        Ok(response) => Reply::of(response).await,
+        Err(Broken) => Reply::failure(),
+    }
+}
+
 /// The connection to the origin broke.
 #[derive(Clone, Copy, Debug)]
 pub struct Broken;
@@ -252,14 +296,19 @@ struct Origin(Arc<Mutex<Script>>);
 struct Script {
     clock: Clock,
     replies: VecDeque<Reaction>,
+    /// Closed once what is held may go.
+    gate: Arc<Semaphore>,
     asked: usize,
     seen: Option<Parts>,
 }
 
 struct Reaction {
     takes: Duration,
+    held: bool,
     answer: Answer,
 }
+
+type Answered = Result<Response<Body>, Broken>;
 
 enum Answer {
     Whole(Response<()>, String),
@@ -273,18 +322,25 @@ impl Origin {
         self.0.lock().unwrap()
     }
 
-    fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Broken> {
+    /// The next reply, and the gate to wait at before it is given.
+    fn react(&self, request: Request<Body>) -> (Answered, Option<Arc<Semaphore>>) {
         let mut script = self.script();
         let head = request.method() == Method::HEAD;
         script.asked += 1;
         script.seen = Some(request.into_parts().0);
-        let Some(Reaction { takes, answer }) = script.replies.pop_front() else {
+        let Some(Reaction {
+            takes,
+            held,
+            answer,
+        }) = script.replies.pop_front()
+        else {
             let mut response = Response::new(Body::from("not scripted"));
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            return Ok(response);
+            return (Ok(response), None);
         };
         script.clock.advance(takes);
-        match answer {
+        let gate = held.then(|| Arc::clone(&script.gate));
+        let answered = match answer {
             Answer::Whole(response, _) if head => Ok(response.map(|()| Body::empty())),
             Answer::Whole(response, body) => Ok(response.map(|()| Body::from(body))),
             Answer::Trailed(response, body, trailers) => {
@@ -296,21 +352,28 @@ impl Origin {
                 Ok(response.map(|()| Body::from_stream(frames)))
             }
             Answer::Break => Err(Broken),
-        }
+        };
+        (answered, gate)
     }
 }
 
 impl Service<Request<Body>> for Origin {
     type Response = Response<Body>;
     type Error = Broken;
-    type Future = Ready<Result<Response<Body>, Broken>>;
+    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        ready(self.answer(request))
+        let (answered, gate) = self.react(request);
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                let _closed = gate.acquire().await;
+            }
+            answered
+        })
     }
 }
 
@@ -321,18 +384,21 @@ struct Router(Origin);
 impl Service<Request<Body>> for Router {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        ready(Ok(self.0.answer(request).unwrap_or_else(|broken| {
-            let mut response = Response::new(Body::from(broken.to_string()));
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
-            response
-        })))
+        let answered = self.0.call(request);
+        Box::pin(async move {
+            Ok(answered.await.unwrap_or_else(|broken| {
+                let mut response = Response::new(Body::from(broken.to_string()));
+                *response.status_mut() = StatusCode::BAD_GATEWAY;
+                response
+            }))
+        })
     }
 }
 
