@@ -8,11 +8,6 @@ use http_support::*;
 
 const FRESH: &str = "cache-control: max-age=600";
 
-/// What holds for both kinds of layers.
-fn both() -> [(&'static str, Rig); 2] {
-    [("proxy", proxy()), ("application", application())]
-}
-
 /// Stores a response to `first`, with these fields of its own, then sends `second`. Returns whether
 /// that was answered with what was stored.
 async fn is_reused(rig: &Rig, own: &str, first: &str, second: &str) -> bool {
