@@ -131,7 +131,7 @@ async fn other_headers_neither_select_nor_grow_the_cache() {
 async fn what_selects_does_not_grow_the_cache_past_its_bound() {
     let bound = 256 * 1024;
     for layer in [CacheLayer::shared_proxy(), CacheLayer::new()] {
-        let rig = rig_with(layer, Cache::builder().max_bytes(bound));
+        let rig = rig_with(Cache::builder().max_bytes(bound), layer);
         let body = "x".repeat(1024);
         for n in 0..1000 {
             rig.origin(200, &format!("{FRESH}|vary: accept-language"), &body);

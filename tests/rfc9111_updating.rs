@@ -168,6 +168,7 @@ async fn a_304_updates_the_stored_fields() {
     }
 }
 
+/// Section 3.2: except what section 3.1 excepts from storage, what describes the stored body, and
 /// what belongs to a connection (RFC 9110, section 7.6.1).
 #[tokio::test]
 async fn a_304_does_not_update_what_is_not_its_own_to_say() {
@@ -253,6 +254,7 @@ async fn cookies_of_a_304_are_kept_by_proxies_alone() {
     }
 }
 
+/// Section 4.3.4: which 304 speaks of the stored response. One with a strong validator of another
 /// MUST NOT update it.
 #[tokio::test]
 async fn a_304_counts_for_the_response_that_it_identifies() {
@@ -309,6 +311,7 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
     }
 }
 
+/// Section 4.3.3: a 304 without any validator is no reason to show the client a 304 that it did not
 /// ask for.
 #[tokio::test]
 async fn a_304_without_validators_leaves_the_client_a_whole_response() {
@@ -414,6 +417,7 @@ async fn directives_that_come_with_a_304_are_heeded() {
     }
 }
 
+/// Section 4.3.5: a 200 to HEAD whose validators and length are the stored ones updates what is
 /// stored; with others, what is stored is considered stale.
 #[tokio::test]
 async fn a_forwarded_head_updates_the_stored_response_or_ends_it() {
@@ -474,6 +478,7 @@ async fn a_forwarded_head_updates_the_stored_response_or_ends_it() {
     }
 }
 
+/// Section 4.3.5: only a 200 says something of the stored response, and only of the variants that the
 /// request could have selected.
 #[tokio::test]
 async fn other_answers_to_head_say_nothing_of_the_stored_response() {
