@@ -387,8 +387,10 @@ async fn parts_are_of_the_selected_variant() {
             let reply = rig.get("/", &request).await;
             assert_eq!(parts(&reply), (206, Some("bytes 0-2/7"), part), "{kind}");
         }
-        rig.origin(200, FRESH, "fran\u{e7}ais");
-        let other = rig.get("/", "accept-language: fr|range: bytes=0-2").await;
-        assert_eq!(other.assert_forwarded().text(), "fran\u{e7}ais", "{kind}");
+        rig.origin(200, FRESH, "italiano");
+        let other = rig.get("/", "accept-language: it|range: bytes=0-2").await;
+        // The part may be cut from the whole that the origin sent.
+        let allowed = [(200, None, "italiano"), (206, Some("bytes 0-2/8"), "ita")];
+        assert!(allowed.contains(&parts(&other)), "{kind}: {other:?}");
     }
 }

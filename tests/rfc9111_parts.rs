@@ -9,6 +9,8 @@ use http_support::*;
 
 const FRESH: &str = "cache-control: max-age=600|date: {now}";
 const BODY: &str = "0123456789";
+/// Another representation.
+const OTHER: &str = "abcdefghij";
 
 /// What an answer comes to: its status, its `Content-Range`, its content.
 fn parts(reply: &Reply) -> (u16, Option<&str>, &str) {
@@ -23,6 +25,20 @@ fn parts(reply: &Reply) -> (u16, Option<&str>, &str) {
 fn part(rig: &Rig, first: usize, last: usize, own: &str) {
     let headers = format!("{FRESH}|content-range: bytes {first}-{last}/10|{own}");
     rig.origin(206, &headers, &BODY[first..=last]);
+}
+
+/// Whether the answer to the last request is of what the origin sent for it, which was [`OTHER`]: whole,
+/// or the part that was asked for.
+fn is_other(reply: &Reply) -> bool {
+    let text = reply.text();
+    match reply.status.as_u16() {
+        200 => text == OTHER && reply.header("content-range").is_none(),
+        206 => OTHER.find(text).is_some_and(|first| {
+            let range = format!("bytes {first}-{}/10", first + text.len() - 1);
+            reply.header("content-range") == Some(&range)
+        }),
+        _ => false,
+    }
 }
 
 /// RFC 9110, section 14.2: a request with a range goes to the origin as it is, and so does the answer
@@ -85,7 +101,7 @@ async fn a_stored_part_answers_what_lies_within_it() {
         part(&rig, 2, 5, "etag: \"v1\"|content-type: text/plain");
         rig.get("/", "range: bytes=2-5").await;
         rig.advance(7);
-        rig.origin(200, FRESH, "new");
+        rig.origin(200, FRESH, OTHER);
         let reply = rig.get("/", request).await;
         match expected {
             Some((content_range, content)) => {
@@ -103,10 +119,9 @@ async fn a_stored_part_answers_what_lies_within_it() {
                     || format!("the stored fields, {request:?}: {reply:?}"),
                 );
             }
-            None => failures.check(
-                parts(&reply) == (200, None, "new") && rig.asked() == 2,
-                || format!("{request:?}: {reply:?}"),
-            ),
+            None => failures.check(rig.asked() == 2 && is_other(&reply), || {
+                format!("{request:?}: {reply:?}")
+            }),
         }
     }
 }
@@ -126,10 +141,10 @@ async fn a_stored_end_is_the_end_however_it_is_asked_for() {
         let rig = proxy();
         part(&rig, 6, 9, "etag: \"v1\"");
         rig.get("/", "range: bytes=-4").await;
-        rig.origin(200, FRESH, "new");
+        rig.origin(200, FRESH, OTHER);
         let reply = rig.get("/", &format!("range: {range}")).await;
         // It may be asked for again; what is answered must be right.
-        let asked_again = rig.asked() == 2 && parts(&reply) == (200, None, "new");
+        let asked_again = rig.asked() == 2 && is_other(&reply);
         failures.check(
             asked_again || parts(&reply) == (206, Some(content_range), content),
             || format!("{range}: {reply:?}"),
@@ -217,12 +232,11 @@ async fn parts_that_are_not_understood_are_not_stored() {
             rig.origin(206, &own, body);
             let first = rig.get("/", "range: bytes=0-4").await;
             failures.check(first.text() == body, || format!("{kind}: {own}: {first:?}"));
-            rig.origin(200, FRESH, "new");
+            rig.origin(200, FRESH, OTHER);
             let reply = rig.get("/", "range: bytes=0-4").await;
-            failures.check(
-                rig.asked() == 2 && parts(&reply) == (200, None, "new"),
-                || format!("{kind}: {own} is stored: {reply:?}"),
-            );
+            failures.check(rig.asked() == 2 && is_other(&reply), || {
+                format!("{kind}: {own} is stored: {reply:?}")
+            });
         }
     }
 }
@@ -237,12 +251,9 @@ async fn parts_are_reused_as_wholes_are() {
     rig.get("/a", within).await.assert_hit();
     // Another variant, another URI.
     for (uri, request) in [("/a", "range: bytes=1-2|x-a: 2"), ("/b", within)] {
-        rig.origin(200, "cache-control: no-store", "other");
-        assert_eq!(
-            rig.get(uri, request).await.text(),
-            "other",
-            "{uri} {request}"
-        );
+        rig.origin(200, "cache-control: no-store", OTHER);
+        let reply = rig.get(uri, request).await;
+        assert!(is_other(&reply), "{uri} {request}: {reply:?}");
     }
     // Its condition, which goes before the range.
     let current = rig
@@ -251,8 +262,8 @@ async fn parts_are_reused_as_wholes_are() {
     assert_eq!(current.status, 304, "{current:?}");
     // Past its lifetime.
     rig.advance(601);
-    rig.origin(200, "cache-control: no-store", "other");
-    assert_eq!(rig.get("/a", within).await.text(), "other");
+    rig.origin(200, "cache-control: no-store", OTHER);
+    assert!(is_other(&rig.get("/a", within).await));
 }
 
 /// Section 4.4 and the verbs of this cache: parts are dropped with the rest of their URI.
@@ -304,12 +315,12 @@ async fn parts_of_different_representations_are_never_mixed() {
             part(&rig, 0, 4, first);
             rig.get("/", "range: bytes=0-4").await;
             let headers = format!("{FRESH}|content-range: bytes 5-9/10|{second}");
-            let other = if same { "56789" } else { "fghij" };
-            rig.origin(206, &headers, other);
+            let rest = if same { "56789" } else { "vwxyz" };
+            rig.origin(206, &headers, rest);
             rig.get("/", "range: bytes=5-9").await;
-            rig.origin(200, "cache-control: no-store", "abcdefghij");
+            rig.origin(200, "cache-control: no-store", OTHER);
             let reply = rig.get("/", request).await;
-            let forwarded = rig.asked() == 3 && parts(&reply) == (200, None, "abcdefghij");
+            let forwarded = rig.asked() == 3 && is_other(&reply);
             let combined = match request {
                 "" => (200, None, BODY),
                 "range: bytes=3-6" => (206, Some("bytes 3-6/10"), "3456"),
@@ -344,9 +355,9 @@ async fn a_416_answers_one_range_alone() {
         let reply = rig.get("/", "range: bytes=20-").await;
         assert_eq!(reply.status, 416, "{kind}");
         for request in ["", "range: bytes=0-4"] {
-            rig.origin(200, "cache-control: no-store", "whole");
+            rig.origin(200, "cache-control: no-store", OTHER);
             let reply = rig.get("/", request).await;
-            assert_eq!(parts(&reply), (200, None, "whole"), "{kind}: {request:?}");
+            assert!(is_other(&reply), "{kind}: {request:?}: {reply:?}");
         }
     }
 }
@@ -356,11 +367,11 @@ async fn a_416_answers_one_range_alone() {
 #[tokio::test]
 async fn a_whole_answer_to_a_range_is_a_whole_answer() {
     for (kind, rig) in both() {
-        rig.origin(200, &format!("{FRESH}|etag: \"v1\""), BODY);
+        rig.origin(200, &format!("{FRESH}|etag: \"v1\""), OTHER);
         let reply = rig.get("/", "range: bytes=0-4").await;
-        assert_eq!(parts(&reply), (200, None, BODY), "{kind}");
-        rig.origin(200, &format!("{FRESH}|etag: \"v1\""), BODY);
+        assert!(is_other(&reply), "{kind}: {reply:?}");
+        rig.origin(200, &format!("{FRESH}|etag: \"v1\""), OTHER);
         let whole = rig.get("/", "").await;
-        assert_eq!(parts(&whole), (200, None, BODY), "{kind}");
+        assert_eq!(parts(&whole), (200, None, OTHER), "{kind}");
     }
 }
