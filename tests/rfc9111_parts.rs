@@ -266,6 +266,38 @@ async fn parts_are_reused_as_wholes_are() {
     assert!(is_other(&rig.get("/a", within).await));
 }
 
+/// Section 4: who waited for the part of another gets its own where that is not within the other's.
+#[tokio::test]
+async fn parts_asked_for_at_once_are_each_their_own() {
+    let mut failures = Failures::default();
+    for (first, second) in [
+        ("bytes=0-4", "bytes=5-9"),
+        ("bytes=0-4", "bytes=0-5"),
+        ("bytes=2-5", "bytes=0-1"),
+        ("bytes=5-9", "bytes=0-"),
+    ] {
+        for (kind, rig) in both() {
+            for range in [first, second] {
+                let (from, to) = range[6..].split_once('-').unwrap();
+                let (from, to) = (from.parse().unwrap(), to.parse().unwrap_or(9));
+                part(&rig, from, to, "etag: \"v1\"");
+                rig.held();
+            }
+            let one = rig.begin("GET", "/", &format!("range: {first}")).await;
+            let two = rig.begin("GET", "/", &format!("range: {second}")).await;
+            rig.release();
+            for (range, reply) in [(first, one), (second, two)] {
+                let reply = reply.await.unwrap();
+                let asked = range[6..].trim_end_matches('-');
+                let answered = reply.header("content-range").unwrap_or_default();
+                failures.check(answered.starts_with(&format!("bytes {asked}")), || {
+                    format!("{kind}: {first} and {second}: {range}: {reply:?}")
+                });
+            }
+        }
+    }
+}
+
 /// Section 4.4 and the verbs of this cache: parts are dropped with the rest of their URI.
 #[tokio::test]
 async fn parts_are_dropped_too() {
