@@ -373,6 +373,29 @@ async fn a_stale_response_is_validated_before_it_gives_a_part() {
     }
 }
 
+/// RFC 5861, section 3: what may be served stale gives its part stale; the refresh asks for the whole.
+#[tokio::test]
+async fn a_stale_response_that_may_be_served_gives_a_part() {
+    for (kind, rig) in both() {
+        let headers =
+            "cache-control: max-age=10, stale-while-revalidate=100|date: {now}|etag: \"v1\"";
+        rig.origin(200, headers, BODY);
+        rig.get("/", "").await;
+        rig.advance(20);
+        rig.origin(304, headers, "");
+        let reply = rig.get("/", "range: bytes=0-4").await;
+        assert_eq!(
+            parts(&reply),
+            (206, Some("bytes 0-4/10"), "01234"),
+            "{kind}: {reply:?}"
+        );
+        rig.settle().await;
+        assert_eq!(rig.asked(), 2, "{kind}");
+        assert_eq!(rig.seen_header("range"), None, "{kind}");
+        assert_eq!(rig.get("/", "").await.assert_hit().text(), BODY, "{kind}");
+    }
+}
+
 /// Section 14.2 with RFC 9111, section 4.1: parts are of the variant that the request selects.
 #[tokio::test]
 async fn parts_are_of_the_selected_variant() {

@@ -224,6 +224,8 @@ async fn named_locations_of_the_same_origin_are_dropped() {
         ("http://a.example/d/y", "http://a.example/d/y"),
         ("http://A.Example/d/y", "http://a.example/d/y"),
         ("HTTP://a.example/d/y", "http://a.example/d/y"),
+        // The default port is the same origin (RFC 9110, section 4.3.1).
+        ("http://a.example:80/d/y", "http://a.example/d/y"),
         ("http://a.example/d/y?q=1", "http://a.example/d/y?q=1"),
         ("//a.example/d/y", "http://a.example/d/y"),
         ("/d/y", "http://a.example/d/y"),
@@ -295,6 +297,27 @@ async fn named_locations_of_other_origins_are_kept() {
                     format!("{kind}: {field}: {reference}: the target is still there")
                 });
             }
+        }
+    }
+}
+
+/// Section 4.4: where only `Host` names the host, it is the one that a location is compared with.
+#[tokio::test]
+async fn named_locations_are_compared_with_the_host() {
+    for (location, dropped) in [
+        ("http://a.example/y", true),
+        ("//A.example/y", true),
+        ("/y", true),
+        ("http://b.example/y", false),
+        ("http://a.example:8080/y", false),
+    ] {
+        for (kind, rig) in both() {
+            rig.origin(200, FRESH, "old");
+            rig.get("/y", "host: a.example").await;
+            rig.origin(201, &format!("location: {location}"), "");
+            rig.send("POST", "/x", "host: a.example").await;
+            let found = is_dropped(&rig, "/y", "host: a.example").await;
+            assert_eq!(found, dropped, "{kind}: {location}");
         }
     }
 }
@@ -387,4 +410,19 @@ async fn a_validation_that_an_unsafe_method_overtook_is_not_kept() {
             assert_eq!(rig.get("/x", "").await.text(), "new", "{kind}: {window}");
         }
     }
+}
+
+/// Sections 4.3.5 and 4.4: so does an answer to HEAD that was overtaken.
+#[tokio::test]
+async fn an_answer_to_head_that_an_unsafe_method_overtook_updates_nothing() {
+    let rig = rig(CacheLayer::shared_proxy().obey_request_directives(true));
+    stored(&rig, &["/x"]).await;
+    rig.origin(200, &format!("{FRESH}|etag: \"v1\""), "").held();
+    let head = rig.begin("HEAD", "/x", "cache-control: no-cache").await;
+    assert_eq!(rig.asked(), 2);
+    rig.origin(204, "", "");
+    rig.send("POST", "/x", "").await;
+    rig.release();
+    head.await.unwrap();
+    assert!(is_dropped(&rig, "/x", "").await);
 }
