@@ -18,6 +18,9 @@ const FORBIDDING: [&str; 7] = [
     "max-age=10, no-cache",
 ];
 
+/// With it a response is worth storing even where it must not be reused unasked.
+const VALIDATOR: &str = "etag: \"x\"";
+
 /// What forbids nothing.
 const ALLOWING: [&str; 5] = [
     "max-age=10",
@@ -171,7 +174,7 @@ async fn only_what_is_said_opens_the_window_of_revalidation() {
         let rig = proxy();
         rig.origin(
             200,
-            &format!("cache-control: {directives}, {window}"),
+            &format!("cache-control: {directives}, {window} | {VALIDATOR}"),
             "first",
         )
         .origin(200, "", "second");
@@ -285,7 +288,7 @@ async fn only_what_is_said_hides_errors() {
         let rig = proxy();
         rig.origin(
             200,
-            &format!("cache-control: {directives}, {window}"),
+            &format!("cache-control: {directives}, {window} | {VALIDATOR}"),
             "first",
         )
         .origin(500, "", "an error");
@@ -317,8 +320,12 @@ async fn after_its_window_an_error_is_passed_on() {
 /// What a client gets of a stored response that has been stale for so long, when the origin is gone.
 async fn disconnected(make: fn(CacheLayer) -> Rig, directives: &str, stale: u64) -> Reply {
     let rig = make(CacheLayer::shared_proxy());
-    rig.origin(200, &format!("cache-control: {directives}"), "first")
-        .breaks();
+    rig.origin(
+        200,
+        &format!("cache-control: {directives} | {VALIDATOR}"),
+        "first",
+    )
+    .breaks();
     rig.get("/", "").await;
     rig.advance(10 + stale);
     let reply = rig.get("/", "").await;

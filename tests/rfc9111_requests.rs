@@ -216,6 +216,7 @@ async fn servers_forbid_what_clients_would_take_stale() {
         "cache-control: max-age=60, proxy-revalidate",
         "cache-control: s-maxage=60",
         "cache-control: max-age=60, no-cache",
+        "cache-control: max-age=60, no-cache | etag: \"x\"",
     ] {
         let rows = [
             ("4.2.4", 70, "cache-control: max-stale", false),

@@ -522,3 +522,27 @@ async fn cookies_are_stored_where_freshness_is_explicit() {
     let reply = rig.get("/", "").await;
     assert_eq!(reply.assert_hit().lines("set-cookie"), ["a=b", "c=d"]);
 }
+
+#[tokio::test]
+async fn only_a_proxy_keeps_what_it_has_to_validate() {
+    // Sections 4.3.1 and 5.2.2.4: what is stored but not to be reused unasked has a validator.
+    for directives in [
+        "no-cache, max-age=60",
+        "max-age=0",
+        "s-maxage=0, max-age=60",
+    ] {
+        for (make, condition) in [
+            (proxy as fn() -> Rig, Some("\"x\"")),
+            (application as fn() -> Rig, None),
+        ] {
+            let rig = make();
+            let headers = format!("cache-control: {directives} | etag: \"x\"");
+            rig.origin(200, &headers, "first")
+                .origin(200, &headers, "second");
+            rig.get("/", "").await;
+            assert_eq!(rig.get("/", "").await.text(), "second", "{directives}");
+            let sent = rig.seen_header("if-none-match");
+            assert_eq!(sent.as_deref(), condition, "{directives}");
+        }
+    }
+}
