@@ -135,6 +135,8 @@ where
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
         let own_tags = own_tags(&config, &mut request).await;
+        // Not what was invalidated for good meanwhile: its marks are read again.
+        let held = held.filter(|held| held.stale_for(&cache).is_some());
         let validators = match (purpose, held.as_ref().and_then(response_of)) {
             (Purpose::Whole, Some(stored)) => stored.validators(),
             _ => None,
