@@ -1,5 +1,6 @@
 //! What the store gave up, until it can be let go. A value's `Drop` is a stranger's code, which may
 //! call the cache or panic: it runs in one place, outside of every lock and of the store itself.
+#![cfg_attr(revalidate_shuttle, allow(dead_code))]
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
