@@ -224,3 +224,36 @@ async fn repeated_headers_keep_their_order() {
         ["<a>", "<b>", "<c>"]
     );
 }
+
+#[tokio::test]
+async fn a_304_keeps_what_the_handler_declared() {
+    let (cache, _) = cache();
+    let handler = |headers: HeaderMap| async move {
+        if headers
+            .get("if-none-match")
+            .is_some_and(|tag| tag == "\"v1\"")
+        {
+            return (StatusCode::NOT_MODIFIED, [("etag", "\"v1\"")]).into_response();
+        }
+        let policy = CachePolicy::ttl("10m").tags(["page"]);
+        (policy, [("etag", "\"v1\"")], "a page").into_response()
+    };
+    let layer = CacheLayer::new().cache(cache.clone());
+    let app = Router::new().route("/", route(handler).layer(layer));
+    get(&app, "/").await;
+    for _ in 0..2 {
+        cache.revalidate_tag("page").await.unwrap();
+        let validated = get(&app, "/").await;
+        assert_eq!(
+            (validated.status, validated.text()),
+            (StatusCode::OK, "a page")
+        );
+        let said = validated.cache();
+        assert_eq!(
+            said,
+            "revalidate; fwd=stale; fwd-status=304; stored; detail=tag"
+        );
+        assert_eq!(validated.header("cache-control"), Some("no-cache"));
+        get(&app, "/").await.assert_hit();
+    }
+}

@@ -31,7 +31,7 @@ use crate::resource::Resource;
 use crate::respond::StoredInside;
 use crate::routes::Route;
 use crate::service::response_of;
-use crate::stored::{Kept, Terms, Variant, clean};
+use crate::stored::{Declared, Kept, Terms, Variant, clean};
 use crate::storing::Storing;
 use crate::validation::{head_confirms, update};
 use crate::vary::VaryNames;
@@ -159,6 +159,7 @@ where
             sent,
             own_tags,
             route,
+            declared: Declared::default(),
             within,
         };
         match answer {
@@ -186,6 +187,8 @@ struct Loaded {
     sent: HeaderMap,
     own_tags: Result<Vec<TagName>, NotStorable>,
     route: Route,
+    /// What the handler said before of what is validated.
+    declared: Declared,
     within: bool,
 }
 
@@ -237,7 +240,8 @@ impl Loaded {
         parts.status = stored.status;
         self.date(&mut parts);
         self.scope.inherit(&held);
-        self.tag(&parts);
+        self.declared = stored.declared;
+        self.learn(&parts);
         let (body, own_etag) = (stored.body, stored.own_etag);
         let scope = self.scope.clone();
         let outcome = match self.judge(&parts, body.len() as u64) {
@@ -290,7 +294,7 @@ impl Loaded {
             return self.refused(parts, body, Refusal::Head, caller);
         }
         self.date(&mut parts);
-        self.tag(&parts);
+        self.learn(&parts);
         let verdict = self.judge(&parts, body.size_hint().lower());
         if verdict.is_ok() || status.is_success() {
             self.config.routes.note(self.route, verdict.is_ok());
@@ -349,8 +353,11 @@ impl Loaded {
         }
     }
 
-    /// Gives the response the tags that the layer, its head and its policy name.
-    fn tag(&mut self, parts: &Parts) {
+    /// Takes in what the handler declares, and gives the response the tags that the layer, its head and
+    /// its policy name.
+    fn learn(&mut self, parts: &Parts) {
+        let said = self.scope.said().life;
+        self.declared.life = said.or(self.declared.life);
         let own = std::mem::replace(&mut self.own_tags, Ok(Vec::new()));
         self.scope.tag(own);
         self.scope.tag(self.resource.groups(&parts.headers));
@@ -358,6 +365,7 @@ impl Loaded {
             let texts = policy.tag_texts().iter();
             self.scope
                 .tag(texts.map(|tag| TagName::user(tag)).collect());
+            self.declared.policy = Some(policy.clone());
         }
     }
 
@@ -377,8 +385,8 @@ impl Loaded {
             &Rules {
                 manner: self.config.manner,
                 targets: &self.config.targets,
-                policy: parts.extensions.get::<CachePolicy>(),
-                said: said.life,
+                policy: self.declared.policy.as_ref(),
+                said: self.declared.life,
                 layer: self.config.life,
                 authorized: self.sent.contains_key(AUTHORIZATION),
                 part: self.purpose == Purpose::Part && Part::of(&parts.headers).is_some(),
@@ -416,6 +424,7 @@ impl Loaded {
                 while_cut_off: judged.while_cut_off,
                 part: None,
             },
+            declared: self.declared,
             signs: self.config.manner == Manner::Application,
             limit: self.config.max_body_bytes,
             lead: self.lead,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::Timestamp;
+use cache_core::{Life, Timestamp};
 use http::header::{
     AGE, CACHE_CONTROL, CACHE_STATUS, CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -13,6 +13,7 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::key::KeyBuf;
+use crate::policy::CachePolicy;
 use crate::range::Part;
 use crate::status;
 use crate::validation::Validators;
@@ -47,6 +48,25 @@ pub(crate) struct Terms {
     pub(crate) part: Option<Part>,
 }
 
+/// What the handler said of a response to the cache alone. A 304 about it need not say it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Declared {
+    pub(crate) policy: Option<CachePolicy>,
+    /// By `cache_life`.
+    pub(crate) life: Option<Life>,
+}
+
+impl Declared {
+    /// Its bytes in memory.
+    fn weight(&self) -> usize {
+        let tags = self.policy.iter().flat_map(CachePolicy::tag_texts);
+        size_of::<Self>()
+            + tags
+                .map(|tag| size_of::<Box<str>>() + tag.len())
+                .sum::<usize>()
+    }
+}
+
 /// A stored response. What a hit reads stands together, before the rest.
 #[derive(Debug)]
 #[repr(C)]
@@ -57,6 +77,7 @@ pub(crate) struct Stored {
     head: RwLock<Head>,
     pub(crate) body: Bytes,
     pub(crate) terms: Terms,
+    declared: Option<Box<Declared>>,
     /// What caches nearer to the origin said of it.
     upstream: Option<Box<str>>,
     /// Where it is one of several: the names that select it and its key. Apart, as most are not.
@@ -71,6 +92,7 @@ pub(crate) struct Copied {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) own_etag: bool,
+    pub(crate) declared: Declared,
 }
 
 /// What selects one of several responses of a URL: the names of request headers, and the key that
@@ -113,7 +135,7 @@ impl Stored {
         body: Bytes,
         (began, initial_age): (Timestamp, Duration),
         variant: Option<Variant>,
-        terms: Terms,
+        (terms, declared): (Terms, Declared),
     ) -> Self {
         let upstream = status::upstream(headers);
         // The body says its own length; only a HEAD's answer needs the field.
@@ -137,6 +159,7 @@ impl Stored {
             head: RwLock::new(head),
             body,
             terms,
+            declared: (declared != Declared::default()).then(|| Box::new(declared)),
             upstream,
             variant: variant.map(Box::new),
             failed: Mutex::new(None),
@@ -186,6 +209,7 @@ impl Stored {
             }),
             body: self.body.clone(),
             own_etag: self.terms.own_etag,
+            declared: self.declared.as_deref().cloned().unwrap_or_default(),
         }
     }
 
@@ -244,6 +268,10 @@ impl Stored {
             + headers.capacity() * (bucket + 8)
             + texts
             + self.upstream.as_deref().map_or(0, str::len)
+            + self
+                .declared
+                .as_deref()
+                .map_or(0, |declared| declared.weight())
             + self.variant.as_ref().map_or(0, |variant| {
                 size_of::<Variant>() + variant.names.weight() + variant.key.len()
             })
@@ -314,7 +342,7 @@ mod tests {
             Bytes::from_static(b"abc"),
             (began, Duration::from_secs(5)),
             None,
-            Terms::default(),
+            (Terms::default(), Declared::default()),
         );
         let head = |stale| stored.head("r", clock.now(), fresh_until, stale).headers;
         assert_eq!(head(false)[AGE], "5");

@@ -27,7 +27,7 @@ use crate::reader::Role;
 use crate::recording::{Chunks, Recording};
 use crate::refusal::Refusal;
 use crate::respond::tell_client;
-use crate::stored::{Kept, Stored, Terms, Variant, clean, strip};
+use crate::stored::{Declared, Kept, Stored, Terms, Variant, clean, strip};
 
 /// For how long the names are kept that responses vary by.
 const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
@@ -40,6 +40,7 @@ pub(crate) struct Storing {
     pub(crate) cache: Cache,
     pub(crate) judged: Judged,
     pub(crate) terms: Terms,
+    pub(crate) declared: Declared,
     /// Whether the layer gives it an `ETag` where it has none.
     pub(crate) signs: bool,
     pub(crate) purpose: Purpose,
@@ -285,6 +286,7 @@ impl Storing {
             cache,
             judged,
             mut terms,
+            declared,
             key,
             variant,
             ..
@@ -306,7 +308,14 @@ impl Storing {
         let mut headers = parts.headers.clone();
         strip(&mut headers, &judged.omitted);
         let times = (lead.began(), judged.initial_age);
-        let stored = Stored::new(parts.status, &headers, body, times, variant, terms);
+        let stored = Stored::new(
+            parts.status,
+            &headers,
+            body,
+            times,
+            variant,
+            (terms, declared),
+        );
         let weight = stored.weight();
         let life = (judged.life, judged.kept_stale);
         let (_, kept) = lead.store(Kept::Response(stored), weight, life, under.as_ref());
