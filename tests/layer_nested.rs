@@ -278,3 +278,83 @@ async fn a_body_within_the_layer_of_another_cache_keeps_its_own() {
     assert_eq!(get(&app, "/").await.text(), "inner");
     get(&app, "/").await.assert_hit();
 }
+
+/// What passes by the inner layer is stored by the outer one: with the tags of both.
+#[tokio::test]
+async fn the_tags_of_a_layer_that_is_passed_by_reach_the_outer_one() {
+    let (near, _) = cache();
+    let (far, _) = cache();
+    for (of_the_inner, bypass) in [(&near, false), (&far, false), (&near, true)] {
+        let count = Count::default();
+        let runs = count.clone();
+        let handler = move || {
+            let run = runs.up();
+            async move { (CachePolicy::ttl("10m"), format!("run {run}")) }
+        };
+        let inner = CacheLayer::new()
+            .cache(of_the_inner.clone())
+            .tags(["blog", "post:{slug}"])
+            .ttl("10m");
+        let inner = tower::ServiceBuilder::new()
+            .map_request(move |mut request: axum::extract::Request| {
+                if bypass {
+                    request.extensions_mut().insert(Bypass);
+                }
+                request
+            })
+            .layer(inner);
+        let app = Router::new()
+            .route("/blog/{slug}", route(handler).layer(inner))
+            .layer(CacheLayer::new().cache(near.clone()));
+        // The layer's own lifetime is not for requests with cookies; the handler's is.
+        let read = || with("/blog/a", &[("cookie", "session=me")]);
+        for (run, tag) in ["blog", "post:a"].into_iter().enumerate() {
+            let first = send(&app, read()).await;
+            assert_eq!(first.text(), format!("run {}", run + 1));
+            send(&app, read()).await.assert_hit();
+            near.invalidate_cache(tag).await.unwrap();
+        }
+        assert_eq!(send(&app, read()).await.text(), "run 3");
+    }
+}
+
+/// So with those who waited at the inner layer for what is too large for it.
+#[tokio::test]
+async fn the_tags_of_a_layer_whose_joiners_go_alone_reach_the_outer_one() {
+    let (cache, _) = cache();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let handler = move || {
+        let gate = Arc::clone(&gate);
+        async move {
+            let _open = gate.acquire().await;
+            (CachePolicy::ttl("10m"), "too large")
+        }
+    };
+    let inner = CacheLayer::new().cache(cache.clone()).tags(["t"]);
+    let outer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+    let app = Router::new()
+        .route("/", route(handler).layer(inner.max_body_bytes(1)))
+        .layer(outer.cookies(Cookies::vary(["of"])));
+    let read = |cookie| {
+        let app = app.clone();
+        tokio::spawn(async move { send(&app, with("/", &[("cookie", cookie)])).await })
+    };
+    let (first, joiner) = (read("of=a"), read("of=b"));
+    settle().await;
+    opened.add_permits(1);
+    first.await.unwrap().assert_miss("never-stored");
+    let joiner = joiner.await.unwrap();
+    assert!(
+        joiner
+            .cache()
+            .starts_with("revalidate; fwd=miss; detail=alone")
+    );
+    for cookie in ["of=a", "of=b"] {
+        read(cookie).await.unwrap().assert_hit();
+    }
+    cache.invalidate_cache("t").await.unwrap();
+    for cookie in ["of=a", "of=b"] {
+        read(cookie).await.unwrap().assert_miss("tag");
+    }
+}

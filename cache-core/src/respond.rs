@@ -21,7 +21,7 @@ use crate::context;
 use crate::key::{Key, KeyRef, Space};
 use crate::marks::Kind;
 use crate::outward::{note, tell};
-use crate::reason::Reason;
+use crate::reason::{NotStorable, Reason};
 use crate::stats::Counters;
 use crate::tag::TagName;
 
@@ -57,6 +57,11 @@ pub fn invalidate(cache: &Cache, names: &[TagName]) {
 #[must_use]
 pub fn in_record() -> bool {
     context::current().is_some_and(|context| context.record.is_some())
+}
+
+/// Gives the load or response around this call explicit tags; past a limit it is not stored.
+pub fn tag(names: Result<Vec<TagName>, NotStorable>) {
+    crate::current::add_tags(names);
 }
 
 /// Whether this call is within [`bypass`](crate::bypass).

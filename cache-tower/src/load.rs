@@ -503,7 +503,7 @@ pub(crate) fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
 
 /// The layer's own tags, with the path parameters of the matched route.
 #[cfg_attr(not(feature = "axum"), allow(clippy::needless_pass_by_ref_mut))]
-async fn own_tags<B>(
+pub(crate) async fn own_tags<B>(
     config: &Config,
     request: &mut Request<B>,
 ) -> Result<Vec<TagName>, NotStorable> {

@@ -333,6 +333,7 @@ where
         );
         self.count(self.reason, false);
         let mut request = self.request;
+        passed.tag(&self.config, &mut request).await;
         Depth::deepen(&mut request);
         let mut response = pin!(Oneshot::new(self.service, request));
         let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;

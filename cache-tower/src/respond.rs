@@ -12,6 +12,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use crate::body::CacheBody;
 use crate::conditional;
 use crate::key::{client_uri, matched_route};
+use crate::layer::Config;
+use crate::load::own_tags;
 use crate::range::{cut, cut_part};
 use crate::resource::Unsafe;
 use crate::service::response_of;
@@ -251,6 +253,14 @@ impl Passed {
             changes: None,
             scope: None,
             told: None,
+        }
+    }
+
+    /// Gives the layer's tags to what is around, which may store what the layer does not.
+    pub(crate) async fn tag<B>(&self, config: &Config, request: &mut Request<B>) {
+        if self.told.is_some() && respond::in_record() {
+            let tags = own_tags(config, request).await;
+            self.run(|| respond::tag(tags));
         }
     }
 

@@ -554,9 +554,10 @@ impl<S> CacheService<S> {
         self.pass(request, passed)
     }
 
+    /// Sends on what the cache has no part in.
     fn pass<ReqBody, ResBody>(
         &self,
-        request: Request<ReqBody>,
+        mut request: Request<ReqBody>,
         passed: Passed,
     ) -> ResponseFuture<ResBody, S::Error>
     where
@@ -565,8 +566,9 @@ impl<S> CacheService<S> {
         ReqBody: Send + 'static,
         ResBody: Send + 'static,
     {
-        let service = self.inner.clone();
+        let (config, service) = (Arc::clone(&self.config), self.inner.clone());
         ResponseFuture::boxed(async move {
+            passed.tag(&config, &mut request).await;
             let mut response = pin!(Oneshot::new(service, request));
             let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;
             Ok(passed.finish(response))

@@ -101,7 +101,7 @@ impl Scope {
 
     /// Adds explicit tags; past a limit the response is not stored.
     pub fn tag(&self, names: Result<Vec<TagName>, NotStorable>) {
-        self.run(|| crate::current::add_tags(names));
+        self.run(|| super::tag(names));
     }
 
     /// Takes the tags of a response that was found to be current still: what was made of its parts
