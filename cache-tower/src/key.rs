@@ -4,6 +4,7 @@
 use std::fmt;
 
 use http::header::{COOKIE, FORWARDED, HeaderName};
+use http::uri::Authority;
 use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
 use crate::layer::Name;
@@ -166,14 +167,7 @@ pub(crate) fn write_key(
         Some(authority) => write_host(key, authority.as_str().as_bytes()),
         None => write_host(key, host.map(HeaderValue::as_bytes).unwrap_or_default()),
     }
-    key.part(uri.path().as_bytes());
-    match uri.query() {
-        None => key.flag(0),
-        Some(query) => {
-            key.flag(1);
-            key.part(query.as_bytes());
-        }
-    }
+    write_path(key, uri);
     if let Some(Cookies::Vary(names)) = realm.cookies {
         for name in names {
             write_cookie(key, name, headers);
@@ -250,8 +244,21 @@ pub(crate) fn write_asked_in_front(key: &mut KeyBuf, headers: &HeaderMap) {
 /// Writes the URI that what is around made of the client's.
 pub(crate) fn write_rewritten(key: &mut KeyBuf, uri: &Uri) {
     key.flag(b'U');
+    key.part(uri.scheme_str().unwrap_or_default().as_bytes());
+    key.part(uri.authority().map_or("", Authority::as_str).as_bytes());
+    write_path(key, uri);
+}
+
+#[inline]
+fn write_path(key: &mut KeyBuf, uri: &Uri) {
     key.part(uri.path().as_bytes());
-    key.part(uri.query().unwrap_or_default().as_bytes());
+    match uri.query() {
+        None => key.flag(0),
+        Some(query) => {
+            key.flag(1);
+            key.part(query.as_bytes());
+        }
+    }
 }
 
 /// Hosts are equal whatever their case.
