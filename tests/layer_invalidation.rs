@@ -392,3 +392,22 @@ async fn a_path_drops_what_was_asked_for_in_another_encoding() {
         get(&app, "/blog/hell%6F").await.assert_miss("tag");
     }
 }
+
+#[tokio::test]
+async fn an_unsafe_request_for_an_empty_path_invalidates_the_root() {
+    let (cache, _) = cache();
+    let handler = || async { "x" };
+    let layer = CacheLayer::new().cache(cache).ttl("10m");
+    let app = Router::new()
+        .route("/", route(handler).post(handler))
+        .layer(layer);
+    for (uri, root) in [("http://h", "/"), ("http://h?x", "/?x")] {
+        let read = || with(root, &[("host", "h")]);
+        send(&app, read()).await;
+        send(&app, read()).await.assert_hit();
+        let mut change = request(uri);
+        *change.method_mut() = http::Method::POST;
+        send(&app, change).await;
+        send(&app, read()).await.assert_miss("tag");
+    }
+}

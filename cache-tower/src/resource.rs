@@ -36,9 +36,7 @@ impl Resource {
         Self {
             scheme: uri.scheme_str().map(str::to_owned),
             authority: plain_authority(authority),
-            path_and_query: uri
-                .path_and_query()
-                .map_or_else(|| "/".to_owned(), |path| path.as_str().to_owned()),
+            path_and_query: path_and_query(uri.path(), uri.query()),
         }
     }
 
@@ -78,16 +76,13 @@ impl Resource {
         if !scheme_is_ours || authority != self.authority {
             return None;
         }
-        let path = found.path().as_str();
-        let mut path_and_query = if path.is_empty() { "/" } else { path }.to_owned();
-        if let Some(query) = found.query() {
-            path_and_query.push('?');
-            path_and_query.push_str(query.as_str());
-        }
         Some(Self {
             scheme: self.scheme.clone(),
             authority,
-            path_and_query,
+            path_and_query: path_and_query(
+                found.path().as_str(),
+                found.query().map(|query| query.as_str()),
+            ),
         })
     }
 
@@ -111,6 +106,16 @@ impl Resource {
         }
         Ok(tags)
     }
+}
+
+/// An empty path is that of the root.
+fn path_and_query(path: &str, query: Option<&str>) -> String {
+    let mut whole = if path.is_empty() { "/" } else { path }.to_owned();
+    if let Some(query) = query {
+        whole.push('?');
+        whole.push_str(query);
+    }
+    whole
 }
 
 /// Lower-case, and without the port that its scheme has anyway.
