@@ -324,6 +324,38 @@ async fn a_bypass_neither_reads_nor_writes() {
 }
 
 #[tokio::test]
+async fn a_bypass_takes_the_cached_calls_inside_along_whatever_the_method() {
+    let (cache, _) = cache();
+    let layer = CacheLayer::new().cache(cache.clone()).ttl("10m");
+    let count = Count::default();
+    let runs = count.clone();
+    let handler = move || {
+        let (cache, runs) = (Cache::current().unwrap(), runs.clone());
+        async move {
+            let load = async move || Ok::<_, std::convert::Infallible>(runs.up());
+            let run = cache.fetch("run", "1h", [""; 0], load).await.unwrap();
+            format!("run {run}")
+        }
+    };
+    let app = Router::new()
+        .route("/", route(handler.clone()).post(handler))
+        .layer(layer);
+    assert_eq!(get(&app, "/").await.text(), "run 1");
+    let post = || {
+        let mut request = request("/");
+        *request.method_mut() = Method::POST;
+        request
+    };
+    assert_eq!(send(&app, post()).await.text(), "run 1");
+    get(&app, "/").await.assert_miss("tag");
+    let mut past = post();
+    past.extensions_mut().insert(Bypass);
+    assert_eq!(send(&app, past).await.text(), "run 2");
+    // It changes what it is for all the same.
+    get(&app, "/").await.assert_miss("tag");
+}
+
+#[tokio::test]
 async fn the_current_cache_is_used_where_the_layer_names_none() {
     let (cache, _) = cache();
     let (app, _) = app(CacheLayer::new().ttl("10m"), |n| format!("run {n}"));

@@ -163,15 +163,15 @@ impl Config {
         depth: u8,
         key: &mut KeyBuf,
     ) -> Result<Admitted, Refusal> {
+        let extensions = request.extensions();
+        if extensions.get::<Bypass>().is_some() || respond::bypassed() {
+            return Err(Refusal::Bypass);
+        }
         let head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
             _ => return Err(Refusal::Method),
         };
-        let extensions = request.extensions();
-        if extensions.get::<Bypass>().is_some() || respond::bypassed() {
-            return Err(Refusal::Bypass);
-        }
         let headers = request.headers();
         let seen = Seen::of(headers);
         if let Some(refusal) = seen.refusal {
