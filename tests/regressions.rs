@@ -310,3 +310,72 @@ async fn a_stated_freshness_longer_than_the_functions_life_leaves_its_windows() 
         })
         .await;
 }
+
+async fn asked_anew(app: &Router, path: &str) -> String {
+    let request = Request::get(path).header(header::CACHE_CONTROL, "no-cache");
+    let request = request.body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let body = to_bytes(response.into_body(), 1000).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_response_that_is_demanded_anew_inside_a_load_runs_under_its_permit() {
+    static APP: OnceLock<Router> = OnceLock::new();
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn part() -> &'static str {
+        "part"
+    }
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn whole() -> String {
+        asked_anew(APP.get().unwrap(), "/").await
+    }
+
+    async fn page() -> (CachePolicy, &'static str) {
+        (CachePolicy::ttl("1h"), part().await)
+    }
+
+    let one_at_once = Cache::builder().max_concurrent_loads(1);
+    let cache = one_at_once.clock(Clock::manual()).build();
+    let layer = CacheLayer::new().cache(cache.clone());
+    let layer = layer.obey_request_directives(true);
+    APP.get_or_init(|| Router::new().route("/", get(page)).layer(layer));
+    let test = async {
+        body_of(APP.get().unwrap(), "/", "*/*").await;
+        part::remove_cached().await.unwrap();
+        assert_eq!(soon(whole()).await, "part");
+    };
+    cache.enter(test).await;
+}
+
+#[tokio::test]
+async fn a_response_that_is_demanded_anew_does_not_wait_for_the_load_that_waits_for_it() {
+    static APP: OnceLock<Router> = OnceLock::new();
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+
+    async fn first() -> (CachePolicy, String) {
+        let text = match RUNS.fetch_add(1, Ordering::SeqCst) {
+            0 => asked_anew(APP.get().unwrap(), "/second").await,
+            _ => "first".to_owned(),
+        };
+        (CachePolicy::ttl("1h"), text)
+    }
+
+    async fn second() -> (CachePolicy, String) {
+        let text = match RUNS.load(Ordering::SeqCst) {
+            0 => "second".to_owned(),
+            _ => body_of(APP.get().unwrap(), "/first", "*/*").await,
+        };
+        (CachePolicy::ttl("1h"), text)
+    }
+
+    let cache = Cache::builder().clock(Clock::manual()).build();
+    let layer = CacheLayer::new().cache(cache).obey_request_directives(true);
+    let routes = Router::new().route("/first", get(first));
+    APP.get_or_init(|| routes.route("/second", get(second)).layer(layer));
+    let app = APP.get().unwrap();
+    assert_eq!(body_of(app, "/second", "*/*").await, "second");
+    assert_eq!(soon(body_of(app, "/first", "*/*")).await, "first");
+}

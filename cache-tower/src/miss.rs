@@ -126,7 +126,7 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     fn turn(&self, paths: &[TagName]) -> Turn<Kept> {
         let (cache, key) = (&self.cache, self.load_key());
         if self.demands || self.purpose != Purpose::Whole {
-            return match respond::board_refresh(cache, &key, paths) {
+            return match respond::board_refresh(cache, &key, paths, true) {
                 Some(lead) => Turn::Lead(lead),
                 None => Turn::Alone,
             };
@@ -353,7 +353,7 @@ where
     let Ok(paths) = miss.paths() else { return };
     // A HEAD that found a stale response refreshes it too.
     *miss.request.method_mut() = Method::GET;
-    if let Some(lead) = respond::board_refresh(&miss.cache, &miss.load_key(), &paths) {
+    if let Some(lead) = respond::board_refresh(&miss.cache, &miss.load_key(), &paths, false) {
         drop(spawn(Load::new(lead, miss, paths).run(None)));
     }
 }

@@ -40,18 +40,28 @@ pub fn board<V: Send + Sync + 'static>(
     let tags = engine.tags(&Space::Http, known);
     match engine.board(&key.0, arrival.sequence, &tags, 0) {
         Boarding::Stored(entry) => Held::new(entry, false).map_or(Turn::Alone, Turn::Stored),
-        Boarding::Lead(lead) => Turn::Lead(Recording::new(cache, lead, known, false)),
+        Boarding::Lead(lead) => {
+            let around = context::current();
+            Turn::Lead(Recording::new(cache, lead, known, false, around))
+        }
         Boarding::Join(passenger) => Turn::Join(Joining::new(passenger, arrival, true)),
         Boarding::Wait(passenger) => Turn::Join(Joining::new(passenger, arrival, false)),
     }
 }
 
-/// Lets a request lead the refresh of a response, unless one runs already.
-pub fn board_refresh(cache: &Cache, key: &ResponseKey, known: &[TagName]) -> Option<Recording> {
+/// Lets a request lead the refresh of a response, unless one runs already. `awaited`: it waits for
+/// it, and with it the load that it is part of.
+pub fn board_refresh(
+    cache: &Cache,
+    key: &ResponseKey,
+    known: &[TagName],
+    awaited: bool,
+) -> Option<Recording> {
     let engine = cache.engine();
     let tags = engine.tags(&Space::Http, known);
     let lead = engine.board_refresh(&key.0, &tags)?;
-    Some(Recording::new(cache, lead, known, true))
+    let around = context::current().filter(|_| awaited);
+    Some(Recording::new(cache, lead, known, true, around))
 }
 
 /// A request that waits for another's response.

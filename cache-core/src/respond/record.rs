@@ -8,7 +8,7 @@ use super::look::{Held, Unstorable};
 use super::{ResponseKey, Scope};
 use crate::cache::Cache;
 use crate::clock::{Timestamp, nanos};
-use crate::context::{self, LoadScope};
+use crate::context::{Context, LoadScope};
 use crate::engine::{Engine, LifeChoice};
 use crate::flight::Lead;
 use crate::key::Space;
@@ -29,9 +29,15 @@ pub struct Recording {
 }
 
 impl Recording {
-    pub(super) fn new(cache: &Cache, lead: Lead, known: &[TagName], refresh: bool) -> Self {
+    /// `around`: the context of what waits for it.
+    pub(super) fn new(
+        cache: &Cache,
+        lead: Lead,
+        known: &[TagName],
+        refresh: bool,
+        around: Option<Arc<Context>>,
+    ) -> Self {
         Counters::count(&cache.engine().counters.loads);
-        let around = context::current().filter(|_| !refresh);
         let load = around.as_ref().and_then(|context| context.load.as_ref());
         let waits = load.and_then(|load| cache.engine().waits.wait(load.flight, lead.flight.id));
         let mut scope = Scope::recorded(cache, known, refresh);
