@@ -1,0 +1,113 @@
+//! Validating what is stored: what a 304 leaves in force, and what is not asked about at all.
+#![cfg(feature = "axum")]
+
+mod layer_support;
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Request, StatusCode};
+use layer_support::*;
+use tower::{Layer, Service, service_fn};
+
+const PAGE: [(&str, &str); 2] = [("etag", "\"page\""), ("cache-control", "max-age=10")];
+
+/// A 304 where the request names the page's validator.
+fn current(request: &HeaderMap) -> Option<Response> {
+    let known = request
+        .get("if-none-match")
+        .is_some_and(|tag| tag == "\"page\"");
+    known.then(|| (StatusCode::NOT_MODIFIED, PAGE).into_response())
+}
+
+#[tokio::test]
+async fn a_304_that_names_no_tags_drops_none() {
+    let tags = ["said", "policy", "group", "layer", "inner"];
+    for tag in tags {
+        let (cache, clock) = cache();
+        let page = service_fn(|request: Request<Body>| async move {
+            if let Some(current) = current(request.headers()) {
+                return Ok(current);
+            }
+            cache_tag("said");
+            let cache = Cache::current().unwrap();
+            let load = async || Ok::<_, Infallible>(1_u8);
+            cache.fetch("call", "1h", ["inner"], load).await?;
+            let policy = CachePolicy::ttl(10).tags(["policy"]);
+            let groups = [("cache-groups", "\"group\"")];
+            Ok::<_, Infallible>((policy, PAGE, groups, "page").into_response())
+        });
+        let layer = CacheLayer::new().cache(cache.clone()).tags(["layer"]);
+        let app = layer.layer(page);
+        get(&app, "/").await.assert_miss("never-stored");
+        // A tag that the second 304 keeps was kept by the first.
+        for _ in 0..2 {
+            clock.advance(10 * SECOND);
+            let confirmed = get(&app, "/").await;
+            assert!(confirmed.cache().contains("fwd-status=304; stored"));
+            get(&app, "/").await.assert_hit();
+        }
+        cache.invalidate_cache(tag).await.unwrap();
+        get(&app, "/").await.assert_miss("tag");
+    }
+}
+
+#[tokio::test]
+async fn what_is_invalidated_between_the_look_and_the_load_is_not_asked_about() {
+    let (cache, clock) = cache();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let page = service_fn(move |request: Request<Body>| {
+        let current = current(request.headers());
+        noted.lock().unwrap().push(current.is_some());
+        async move { Ok::<_, Infallible>(current.unwrap_or_else(|| (PAGE, "page").into_response())) }
+    });
+    let mut app = CacheLayer::new()
+        .cache(cache.clone())
+        .tags(["t"])
+        .layer(page);
+    get(&app, "/").await;
+    clock.advance(10 * SECOND);
+    // It looks when it is called, and loads when it is polled.
+    let answer = app.call(request("/"));
+    cache.invalidate_cache("t").await.unwrap();
+    assert_eq!(Reply::of(answer.await.unwrap()).await.text(), "page");
+    assert_eq!(*asked.lock().unwrap(), [false, false]);
+}
+
+/// What is to be validated for each request is nobody else's, and nobody waits for it.
+#[tokio::test]
+async fn what_is_never_fresh_is_asked_for_by_each() {
+    let (cache, _) = cache();
+    let (count, gate) = (Count::default(), Arc::new(tokio::sync::Semaphore::new(0)));
+    let (runs, opened) = (count.clone(), Arc::clone(&gate));
+    let page = service_fn(move |_: Request<Body>| {
+        let run = runs.up();
+        let opened = Arc::clone(&opened);
+        async move {
+            opened.acquire().await.unwrap().forget();
+            let headers = [
+                ("etag", format!("\"{run}\"")),
+                ("cache-control", "no-cache".into()),
+            ];
+            Ok::<_, Infallible>((headers, format!("run {run}")).into_response())
+        }
+    });
+    let app = CacheLayer::shared_proxy().cache(cache).layer(page);
+    let read = || {
+        let app = app.clone();
+        tokio::spawn(async move { get(&app, "/").await.text().to_owned() })
+    };
+    let cold = (read(), read());
+    settle().await;
+    assert_eq!(count.get(), 1, "it might have been fresh");
+    gate.add_permits(2);
+    assert_ne!(cold.0.await.unwrap(), cold.1.await.unwrap());
+    let known = (read(), read());
+    settle().await;
+    assert_eq!(count.get(), 4, "neither waits");
+    gate.add_permits(2);
+    assert_ne!(known.0.await.unwrap(), known.1.await.unwrap());
+}
