@@ -77,6 +77,29 @@ async fn what_is_invalidated_between_the_look_and_the_load_is_not_asked_about() 
     assert_eq!(*asked.lock().unwrap(), [false, false]);
 }
 
+#[tokio::test]
+async fn a_cookie_that_a_304_sets_without_a_lifetime_is_its_clients_alone() {
+    let (cache, clock) = cache();
+    let page = service_fn(|request: Request<Body>| async move {
+        Ok::<_, Infallible>(match current(request.headers()) {
+            Some(_) => (
+                StatusCode::NOT_MODIFIED,
+                [("etag", "\"page\""), ("set-cookie", "session=mine")],
+            )
+                .into_response(),
+            None => (PAGE, "page").into_response(),
+        })
+    });
+    let app = CacheLayer::shared_proxy().cache(cache).layer(page);
+    get(&app, "/").await;
+    clock.advance(10 * SECOND);
+    let mine = get(&app, "/").await;
+    assert_eq!(mine.header("set-cookie"), Some("session=mine"));
+    let other = get(&app, "/").await;
+    other.assert_hit();
+    assert_eq!(other.header("set-cookie"), None);
+}
+
 /// What is to be validated for each request is nobody else's, and nobody waits for it.
 #[tokio::test]
 async fn what_is_never_fresh_is_asked_for_by_each() {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_core::respond::{self, Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
 use cache_core::{Cache, Clock, NotStorable, Timestamp};
-use http::header::{AGE, AUTHORIZATION, COOKIE, DATE};
+use http::header::{AGE, AUTHORIZATION, COOKIE, DATE, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::ask::{Answer, Purpose, ask};
 use crate::body::{BoxError, CacheBody};
-use crate::freshness::{Judged, Manner, Rules, judge};
+use crate::freshness::{Judged, Manner, Rules, judge, states_lifetime};
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
 use crate::miss::Miss;
@@ -234,6 +234,9 @@ impl Loaded {
         };
         let answered = parts.status;
         clean(&mut parts.headers);
+        // Its client's, where no lifetime is stated beside it (RFC 9111, section 7.3).
+        let own_cookie = parts.headers.contains_key(SET_COOKIE)
+            && !states_lifetime(&parts.headers, &self.config.targets);
         let mut headers = stored.headers;
         update(&mut headers, &parts.headers);
         parts.headers = headers;
@@ -245,7 +248,10 @@ impl Loaded {
         let (body, own_etag) = (stored.body, stored.own_etag);
         let scope = self.scope.clone();
         let outcome = match self.judge(&parts, body.len() as u64) {
-            Ok((judged, variant)) => {
+            Ok((mut judged, variant)) => {
+                if own_cookie {
+                    judged.omitted.push(SET_COOKIE);
+                }
                 let age = HeaderValue::from(judged.initial_age.as_secs());
                 let mut storing = self.storing(judged, variant);
                 storing.terms.own_etag = own_etag;

@@ -12,7 +12,7 @@ mod targeted;
 use std::time::{Duration, SystemTime};
 
 use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 pub(crate) use control::CacheControl;
 pub(crate) use date::date;
@@ -47,6 +47,12 @@ pub(crate) fn explicit_lifetime(
             .and_then(|at| at.duration_since(made).ok())
             .unwrap_or_default(),
     )
+}
+
+/// Whether a message states a lifetime itself, be it over.
+pub(crate) fn states_lifetime(headers: &HeaderMap, targets: &[HeaderName]) -> bool {
+    let control = CacheControl::targeted(headers, targets);
+    explicit_lifetime(&control, headers, SystemTime::UNIX_EPOCH).is_some()
 }
 
 /// The longest lifetime that is guessed.
@@ -97,7 +103,6 @@ pub(crate) fn initial_age(headers: &HeaderMap, received: SystemTime, took: Durat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::header::HeaderName;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
