@@ -457,3 +457,25 @@ async fn what_clients_say_reaches_the_origin() {
         }
     }
 }
+
+/// Section 5.2.1 for a part that is stored, as for a whole.
+#[tokio::test]
+async fn what_clients_demand_they_demand_of_parts() {
+    for (demand, reused) in [
+        ("no-cache", false),
+        ("max-age=5", false),
+        ("max-age=20", true),
+        ("min-fresh=595", false),
+        ("min-fresh=5", true),
+    ] {
+        let rig = rig(CacheLayer::shared_proxy().obey_request_directives(true));
+        let part = "cache-control: max-age=600|date: {now}|content-range: bytes 0-4/10";
+        rig.origin(206, part, "01234");
+        rig.get("/", "range: bytes=0-4").await;
+        rig.advance(10);
+        rig.origin(206, part, "abcde");
+        let request = format!("range: bytes=0-4|cache-control: {demand}");
+        let reply = rig.get("/", &request).await;
+        assert_eq!(reply.is_hit(), reused, "{demand}: {reply:?}");
+    }
+}

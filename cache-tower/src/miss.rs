@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::ask::{Purpose, for_all};
 use crate::body::{BoxError, CacheBody};
+use crate::freshness::Demands;
 use crate::future::Oneshot;
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
@@ -26,7 +27,7 @@ use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::respond::{Asked, Client, Passed, passing, reuse_part};
 use crate::routes::Route;
-use crate::service::{Depth, Look, look, response_of};
+use crate::service::{Depth, Look, look, response_of, will_do};
 use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant};
 
@@ -98,12 +99,14 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     }
 
     /// Answers a request for a part from a part that is stored.
-    pub(crate) fn within_part<B>(&mut self) -> Option<Response<CacheBody<B>>> {
+    pub(crate) fn within_part<B>(&mut self, demands: &Demands) -> Option<Response<CacheBody<B>>> {
         let key = self.whole_key().of_part();
         let (look, found) = respond::find::<Kept>(&self.cache, key.as_slice());
         let Found::Fresh(held, _) = found else {
             return None;
         };
+        let will_do = |stored| will_do(&held, stored, Reason::Hit, demands, look.at());
+        response_of(&held).filter(|stored| will_do(stored))?;
         let asked = Asked {
             head: false,
             conditions: Some(self.request.headers()),

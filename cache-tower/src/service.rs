@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cache_core::respond::{self, Arrival, Found, Held};
-use cache_core::{Cache, NotStorable, Reason};
+use cache_core::{Cache, NotStorable, Reason, Timestamp};
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING,
@@ -244,22 +244,7 @@ impl Look {
         let Some(stored) = response_of(held) else {
             return Usable::No(Reason::NeverStored);
         };
-        let will_do = if demands.any() {
-            let now = self.arrival.at();
-            let expired = matches!(reason, Reason::Hit | Reason::Stale | Reason::Expired);
-            demands.met_by(&Stands {
-                age: stored.age(now),
-                fresh_for: match held.is_stale() {
-                    true => Duration::ZERO,
-                    false => held.fresh_until().since(now),
-                },
-                expired_for: (expired && !stored.terms.strict)
-                    .then(|| now.since(held.fresh_until())),
-            })
-        } else {
-            matches!(reason, Reason::Hit | Reason::Stale)
-        };
-        if will_do {
+        if will_do(held, stored, reason, demands, self.arrival.at()) {
             Usable::Yes(held, stored)
         } else {
             Usable::No(reason)
@@ -309,6 +294,28 @@ fn look_further(
         found,
         arrival,
         selected: Some(Box::new(Variant { names, key })),
+    })
+}
+
+/// Whether a response that was found so will do, for a request that demands this.
+pub(crate) fn will_do(
+    held: &Held<Kept>,
+    stored: &Stored,
+    reason: Reason,
+    demands: &Demands,
+    now: Timestamp,
+) -> bool {
+    if !demands.any() {
+        return matches!(reason, Reason::Hit | Reason::Stale);
+    }
+    let expired = matches!(reason, Reason::Hit | Reason::Stale | Reason::Expired);
+    demands.met_by(&Stands {
+        age: stored.age(now),
+        fresh_for: match held.is_stale() {
+            true => Duration::ZERO,
+            false => held.fresh_until().since(now),
+        },
+        expired_for: (expired && !stored.terms.strict).then(|| now.since(held.fresh_until())),
     })
 }
 
@@ -465,7 +472,7 @@ impl<S> CacheService<S> {
         if admitted.head {
             miss.purpose = Purpose::Head;
         } else if part {
-            if let Some(response) = miss.within_part() {
+            if let Some(response) = miss.within_part(&demands) {
                 return ResponseFuture::ready(response);
             }
             miss.purpose = Purpose::Part;
