@@ -1,5 +1,5 @@
-//! What a load asks of the inner service: the whole response, by a condition where one is stored; a
-//! part of it; or its head.
+//! What a load asks of the inner service: the whole response, by a condition where one is stored, or
+//! without its beginning where that is; a part of it; or its head.
 
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::response::Parts;
@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use crate::freshness::Manner;
 use crate::future::Oneshot;
+use crate::piece::Piece;
 use crate::service::Depth;
 use crate::stored::strip;
 use crate::validation::Validators;
@@ -23,18 +24,29 @@ pub(crate) enum Purpose {
     Head,
 }
 
+/// What is stored of a whole response that is asked for: the answer may leave it out.
+#[derive(Clone, Debug)]
+pub(crate) enum Basis {
+    /// All of it.
+    Whole(Validators),
+    Beginning(Piece),
+}
+
 impl Purpose {
     /// Makes of a client's request the one that the inner service gets.
     pub(crate) fn prepare<B>(
         self,
         request: &mut Request<B>,
         manner: Manner,
-        validators: Option<&Validators>,
+        basis: Option<&Basis>,
     ) {
-        match (self, validators) {
-            (Self::Whole, Some(validators)) => {
+        match (self, basis) {
+            (Self::Whole, Some(basis)) => {
                 strip(request.headers_mut(), &[RANGE, IF_RANGE]);
-                validators.ask(request.headers_mut());
+                match basis {
+                    Basis::Whole(validators) => validators.ask(request.headers_mut()),
+                    Basis::Beginning(piece) => piece.ask_for_rest(request.headers_mut()),
+                }
                 Depth::deepen(request);
             }
             // Nothing is stored that could be compared with what the client has.
@@ -62,31 +74,42 @@ pub(crate) fn for_all<B>(request: &mut Request<B>) {
 pub(crate) enum Answer<B> {
     /// What is stored is current: a 304 about it.
     Confirmed(Parts),
+    /// What follows the beginning that is stored.
+    Rest(Response<B>),
     Response(Response<B>),
 }
 
-/// Asks, and asks anew without a condition where a 304 is about something that is not stored.
+/// Asks, and asks anew for all of it where the answer leaves out what is not stored.
 pub(crate) async fn ask<S, ReqBody, ResBody>(
     service: S,
     request: Request<ReqBody>,
-    validators: Option<Validators>,
+    basis: Option<Basis>,
 ) -> Result<Answer<ResBody>, S::Error>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ReqBody: Default,
 {
-    let Some(validators) = validators else {
+    let Some(basis) = basis else {
         return Oneshot::new(service, request).await.map(Answer::Response);
     };
     let mut anew = without_body(&request);
     let response = Oneshot::new(service.clone(), request).await?;
-    if response.status() != StatusCode::NOT_MODIFIED {
-        return Ok(Answer::Response(response));
+    match (basis, response.status()) {
+        (Basis::Whole(validators), StatusCode::NOT_MODIFIED) => {
+            if validators.are_of(response.headers()) {
+                return Ok(Answer::Confirmed(response.into_parts().0));
+            }
+        }
+        (Basis::Beginning(piece), StatusCode::PARTIAL_CONTENT) => {
+            if piece.is_gone_on_with_by(response.headers()) {
+                return Ok(Answer::Rest(response));
+            }
+        }
+        (Basis::Beginning(_), StatusCode::RANGE_NOT_SATISFIABLE) => {}
+        _ => return Ok(Answer::Response(response)),
     }
-    if validators.are_of(response.headers()) {
-        return Ok(Answer::Confirmed(response.into_parts().0));
-    }
-    strip(anew.headers_mut(), &[IF_NONE_MATCH, IF_MODIFIED_SINCE]);
+    let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
+    strip(anew.headers_mut(), &conditions);
     Oneshot::new(service, anew).await.map(Answer::Response)
 }
 

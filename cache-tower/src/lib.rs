@@ -21,6 +21,7 @@ mod key;
 mod layer;
 mod load;
 mod miss;
+mod piece;
 mod policy;
 mod range;
 mod reader;

@@ -17,12 +17,13 @@ use http_body::Body;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
-use crate::ask::{Answer, Purpose, ask};
+use crate::ask::{Answer, Basis, Purpose, ask};
 use crate::body::{BoxError, CacheBody};
 use crate::freshness::{Judged, Manner, Rules, judge, states_lifetime};
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
 use crate::miss::Miss;
+use crate::piece::Piece;
 use crate::policy::CachePolicy;
 use crate::range::Part;
 use crate::recording::Recording;
@@ -31,8 +32,9 @@ use crate::resource::Resource;
 use crate::respond::StoredInside;
 use crate::routes::Route;
 use crate::service::response_of;
-use crate::stored::{Declared, Kept, Terms, Variant, clean};
-use crate::storing::Storing;
+use crate::stored::{Declared, Kept, Stored, Terms, Variant, clean};
+use crate::storing::{Storing, passed_on};
+use crate::template::fill;
 use crate::validation::{head_confirms, update};
 use crate::vary::VaryNames;
 
@@ -124,6 +126,7 @@ where
             key,
             selected,
             held,
+            part,
             purpose,
             resource,
             within,
@@ -134,16 +137,27 @@ where
         let route = Route::of(&request);
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
-        let own_tags = own_tags(&config, &mut request).await;
+        let own_tags = fill(&config.tags, &mut request).await;
         // Not what was invalidated for good meanwhile: its marks are read again.
-        let held = held.filter(|held| held.stale_for(&cache).is_some());
-        let validators = match (purpose, held.as_ref().and_then(response_of)) {
-            (Purpose::Whole, Some(stored)) => stored.validators(),
-            _ => None,
+        let alive = |held: &Held<Kept>| held.stale_for(&cache).is_some();
+        let held = held.filter(alive);
+        let part = part.filter(alive).and_then(|held| {
+            let piece = Piece::of(response_of(&held)?)?;
+            Some((held, piece))
+        });
+        let basis = match purpose {
+            Purpose::Whole => {
+                let stored = held.as_ref().and_then(response_of);
+                let beginning = || Some(Basis::Beginning(part.as_ref()?.1.clone()));
+                stored
+                    .and_then(Stored::validators)
+                    .map_or_else(beginning, |validators| Some(Basis::Whole(validators)))
+            }
+            Purpose::Part | Purpose::Head => None,
         };
-        purpose.prepare(&mut request, config.manner, validators.as_ref());
+        purpose.prepare(&mut request, config.manner, basis.as_ref());
 
-        let asking = scope.enter(ask(service, request, validators));
+        let asking = scope.enter(ask(service, request, basis));
         let answer = while_awaited(&lead, &mut caller, &cache.clock(), asking).await;
         let loaded = Loaded {
             config,
@@ -153,6 +167,7 @@ where
             key,
             selected,
             held,
+            part,
             purpose,
             resource,
             paths,
@@ -166,6 +181,7 @@ where
             None => loaded.refresh_failed(false),
             Some(Err(error)) => loaded.failed(error, caller),
             Some(Ok(Answer::Confirmed(parts))) => loaded.confirmed(parts, caller),
+            Some(Ok(Answer::Rest(response))) => loaded.completed(response, caller).await,
             Some(Ok(Answer::Response(response))) => loaded.answered(response, caller).await,
         }
     }
@@ -180,6 +196,8 @@ struct Loaded {
     key: KeyBuf,
     selected: Option<Box<Variant>>,
     held: Option<Held<Kept>>,
+    /// A part that is stored, to be put together with another.
+    part: Option<(Held<Kept>, Piece)>,
     purpose: Purpose,
     resource: Resource,
     paths: Vec<TagName>,
@@ -276,6 +294,40 @@ impl Loaded {
         );
     }
 
+    /// The inner service gave what follows the beginning that is stored.
+    async fn completed<B, E>(mut self, response: Response<B>, caller: Caller<B, E>)
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (mut parts, body) = response.into_parts();
+        let Some(beginning) = self.beside(&parts) else {
+            unreachable!("only the rest of what is stored is asked for")
+        };
+        let answered = Some(parts.status);
+        parts.headers = beginning.headers_of_whole();
+        parts.status = StatusCode::OK;
+        let beginning = beginning.body;
+        self.date(&mut parts);
+        self.learn(&parts);
+        let length = beginning.len() as u64 + body.size_hint().lower();
+        let verdict = self.judge(&parts, length);
+        // What else was said of the 206 is not true of the whole, such as its reason phrase.
+        parts.extensions.clear();
+        let (scope, body) = (self.scope.clone(), Box::pin(body));
+        match verdict {
+            Ok((judged, variant)) => {
+                let mut storing = self.storing(judged, variant);
+                storing.beginning = beginning;
+                storing.answered = answered;
+                storing.take(parts, body, scope, caller).await;
+            }
+            Err(refusal) => {
+                let body = passed_on(&self.cache, beginning, body, scope);
+                self.refused(parts, body, refusal, answered, caller);
+            }
+        }
+    }
+
     /// The inner service gave a response of its own.
     async fn answered<B, E>(mut self, response: Response<B>, caller: Caller<B, E>)
     where
@@ -297,22 +349,47 @@ impl Loaded {
                 Some(false) => respond::invalidate(&self.cache, &[self.resource.tag()]),
                 None => {}
             }
-            return self.refused(parts, body, Refusal::Head, caller);
+            let body = self.inner(body);
+            return self.refused(parts, body, Refusal::Head, None, caller);
         }
         self.date(&mut parts);
         self.learn(&parts);
-        let verdict = self.judge(&parts, body.size_hint().lower());
+        let length = body.size_hint().lower();
+        let beside = self.beside(&parts);
+        let verdict = match &beside {
+            Some(piece) => {
+                let mut joined = parts.clone();
+                joined.headers.clone_from(&piece.headers);
+                self.judge(&joined, length)
+            }
+            None => self.judge(&parts, length),
+        };
         if verdict.is_ok() || status.is_success() {
             self.config.routes.note(self.route, verdict.is_ok());
         }
         match verdict {
             Ok((judged, variant)) => {
                 let scope = self.scope.clone();
-                let storing = self.storing(judged, variant);
+                let mut storing = self.storing(judged, variant);
+                storing.beside = beside;
                 storing.take(parts, Box::pin(body), scope, caller).await;
             }
-            Err(refusal) => self.refused(parts, body, refusal, caller),
+            Err(refusal) => {
+                let body = self.inner(body);
+                self.refused(parts, body, refusal, None, caller);
+            }
         }
+    }
+
+    /// The part that is stored of the response of which this is one.
+    fn beside(&self, parts: &Parts) -> Option<Piece> {
+        let (held, piece) = self.part.as_ref()?;
+        if parts.status != StatusCode::PARTIAL_CONTENT {
+            return None;
+        }
+        let piece = piece.updated_by(&parts.headers)?;
+        self.scope.inherit(held);
+        Some(piece)
     }
 
     /// What the answer to a HEAD says of what is stored.
@@ -325,7 +402,14 @@ impl Loaded {
     }
 
     /// Passes on a response that is not stored.
-    fn refused<B, E>(self, parts: Parts, body: B, refusal: Refusal, caller: Caller<B, E>) {
+    fn refused<B, E>(
+        self,
+        parts: Parts,
+        body: CacheBody<B>,
+        refusal: Refusal,
+        answered: Option<StatusCode>,
+        caller: Caller<B, E>,
+    ) {
         let cookie = self.sent.contains_key(COOKIE);
         let of_one_client = answers_the_client(parts.status)
             || self.config.is_shared_by_cookies() && concerns_one_cookie(refusal, cookie);
@@ -335,18 +419,21 @@ impl Loaded {
         } else {
             refuse(self.lead, refusal, &self.paths);
         }
-        let scope = self.scope;
-        let body = CacheBody::inner(body, Some(scope.clone()).filter(|_| !self.within));
         tell(
             caller,
             Led::Response {
                 parts,
                 body,
                 outcome: Err(refusal),
-                answered: None,
-                scope,
+                answered,
+                scope: self.scope,
             },
         );
+    }
+
+    /// The body of a response that is passed on as it is.
+    fn inner<B>(&self, body: B) -> CacheBody<B> {
+        CacheBody::inner(body, Some(self.scope.clone()).filter(|_| !self.within))
     }
 
     /// Says when a response came that does not say when it was made (RFC 9110, section 6.6.1).
@@ -439,6 +526,9 @@ impl Loaded {
             key: self.key,
             variant,
             purpose: self.purpose,
+            beginning: Bytes::new(),
+            beside: None,
+            answered: None,
             paths: self.paths,
         }
     }
@@ -504,41 +594,5 @@ pub(crate) fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
         (None, Refusal::Engine(why)) => lead.refuse(why),
         (None, Refusal::BodyFailed) => lead.refuse(NotStorable::Error),
         (None, _) => lead.refuse(NotStorable::Response),
-    }
-}
-
-/// The layer's own tags, with the path parameters of the matched route.
-#[cfg_attr(not(feature = "axum"), allow(clippy::needless_pass_by_ref_mut))]
-pub(crate) async fn own_tags<B>(
-    config: &Config,
-    request: &mut Request<B>,
-) -> Result<Vec<TagName>, NotStorable> {
-    if !config
-        .tags
-        .iter()
-        .any(crate::template::Template::has_parameters)
-    {
-        return config.tags.iter().map(|tag| tag.fill(|_| None)).collect();
-    }
-    #[cfg(feature = "axum")]
-    {
-        use axum::extract::{FromRequestParts, RawPathParams};
-        // The extractor wants whole parts; it reads their extensions and nothing else.
-        let (mut parts, ()) = Request::new(()).into_parts();
-        std::mem::swap(&mut parts.extensions, request.extensions_mut());
-        let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
-        std::mem::swap(&mut parts.extensions, request.extensions_mut());
-        let parameters = parameters.map_err(|_| NotStorable::TagPlaceholder)?;
-        let value = |name: &str| {
-            parameters
-                .iter()
-                .find_map(|(known, value)| (known == name).then_some(value))
-        };
-        config.tags.iter().map(|tag| tag.fill(value)).collect()
-    }
-    #[cfg(not(feature = "axum"))]
-    {
-        let _ = request;
-        Err(NotStorable::TagPlaceholder)
     }
 }

@@ -22,6 +22,7 @@ use crate::future::Oneshot;
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
 use crate::load::{Led, Load, SharedHead, may_stand_in};
+use crate::piece::Piece;
 use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
@@ -48,6 +49,8 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) reason: Reason,
     /// What is stored: it may be validated, or served if the load fails.
     pub(crate) held: Option<Held<Kept>>,
+    /// What is stored of a part: the answer may add to it.
+    pub(crate) part: Option<Held<Kept>>,
     pub(crate) purpose: Purpose,
     /// Whether it waits for the loads of others. Not where their responses will not serve it.
     pub(crate) queues: bool,
@@ -98,26 +101,39 @@ impl<S, ReqBody> Miss<S, ReqBody> {
         Ok(tags)
     }
 
-    /// Answers a request for a part from a part that is stored.
+    /// Looks for a part that is stored, and answers from it a request for what lies within it.
     pub(crate) fn within_part<B>(&mut self, demands: &Demands) -> Option<Response<CacheBody<B>>> {
         let key = self.whole_key().of_part();
         let (look, found) = respond::find::<Kept>(&self.cache, key.as_slice());
-        let Found::Fresh(held, _) = found else {
-            return None;
-        };
-        let will_do = |stored| will_do(&held, stored, Reason::Hit, demands, look.at());
-        response_of(&held).filter(|stored| will_do(stored))?;
+        let fresh = matches!(found, Found::Fresh(..));
+        self.part = found.into_held();
+        let held = self.part.as_ref().filter(|held| {
+            let will_do = |stored| will_do(held, stored, Reason::Hit, demands, look.at());
+            fresh && response_of(held).is_some_and(will_do)
+        })?;
         let asked = Asked {
             head: false,
             conditions: Some(self.request.headers()),
             nested: self.depth > 0,
         };
-        let response = reuse_part(&self.cache, &held, asked, look.at());
+        let response = reuse_part(&self.cache, held, asked, look.at());
         self.partial = response.is_none();
         if response.is_some() {
             self.count(Reason::Hit, false);
         }
         response
+    }
+
+    /// Looks for a beginning that is stored of the whole that is asked for: then the rest will do.
+    pub(crate) fn find_beginning(&mut self) {
+        let key = self.whole_key().of_part();
+        let (_, found) = respond::find::<Kept>(&self.cache, key.as_slice());
+        let is_beginning = |held: &Held<Kept>| {
+            let piece = response_of(held).and_then(Piece::of);
+            piece.is_some_and(|piece| piece.is_beginning())
+        };
+        self.part = found.into_held().filter(is_beginning);
+        self.partial = self.part.is_some();
     }
 
     /// Whether no response of its route was ever to be stored.
@@ -208,6 +224,8 @@ where
                 Ok(response) => return Ok(response),
                 Err(Otherwise::Alone(why)) => return self.alone(why).await,
                 Err(Otherwise::LookAgain) => {
+                    // It may be of another variant.
+                    (self.part, self.partial) = (None, false);
                     match look(&self.cache, &self.key, self.request.headers()) {
                         // The arrival stays that of the first look: what was loaded since then will do.
                         Ok(Look { selected, .. }) => self.selected = selected,

@@ -128,6 +128,29 @@ impl Part {
         self.last - self.first + 1
     }
 
+    /// Whether it is all that there is.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.length() == self.total
+    }
+
+    /// Both as one, with their bytes, where they meet. What both hold is taken from `later`.
+    pub(crate) fn joined(&self, bytes: &[u8], later: &Self, with: &[u8]) -> Option<(Self, Bytes)> {
+        let meet = self.first <= later.last + 1 && later.first <= self.last + 1;
+        if !meet || self.total != later.total {
+            return None;
+        }
+        // Both are below the lengths of what is in memory.
+        let before = later.first.saturating_sub(self.first) as usize;
+        let after = self.last.saturating_sub(later.last) as usize;
+        let joined = [&bytes[..before], with, &bytes[bytes.len() - after..]].concat();
+        let part = Self {
+            first: self.first.min(later.first),
+            last: self.last.max(later.last),
+            total: self.total,
+        };
+        Some((part, joined.into()))
+    }
+
     fn content_range(first: u64, last: u64, total: u64) -> HeaderValue {
         HeaderValue::try_from(format!("bytes {first}-{last}/{total}"))
             .unwrap_or_else(|_| HeaderValue::from_static("bytes */0"))
@@ -247,6 +270,37 @@ mod tests {
         ] {
             assert_eq!(of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn parts_that_meet_are_one() {
+        const WHOLE: &[u8] = b"0123456789";
+        let part = |first: usize, last: usize| {
+            let bytes = Bytes::from_static(&WHOLE[first..=last]);
+            let (first, last) = (first as u64, last as u64);
+            let total = 10;
+            (Part { first, last, total }, bytes)
+        };
+        for ((a, b), (c, d), expected) in [
+            ((0, 4), (5, 9), Some((0, 9))),
+            ((5, 9), (0, 4), Some((0, 9))),
+            ((0, 6), (4, 9), Some((0, 9))),
+            ((4, 9), (0, 6), Some((0, 9))),
+            ((2, 7), (4, 5), Some((2, 7))),
+            ((4, 5), (2, 7), Some((2, 7))),
+            ((2, 5), (2, 5), Some((2, 5))),
+            ((0, 3), (5, 9), None),
+            ((5, 9), (0, 3), None),
+        ] {
+            let ((one, bytes), (other, with)) = (part(a, b), part(c, d));
+            let joined = one.joined(&bytes, &other, &with);
+            let expected = expected.map(|(first, last)| part(first, last));
+            assert_eq!(joined, expected, "{a}-{b} and {c}-{d}");
+        }
+        let (one, bytes) = part(0, 4);
+        let (other, with) = part(5, 8);
+        let longer = Part { total: 11, ..other };
+        assert_eq!(one.joined(&bytes, &longer, &with), None);
     }
 
     #[test]

@@ -13,12 +13,12 @@ use crate::body::CacheBody;
 use crate::conditional;
 use crate::key::{client_uri, matched_route};
 use crate::layer::Config;
-use crate::load::own_tags;
 use crate::range::{cut, cut_part};
 use crate::resource::Unsafe;
 use crate::service::response_of;
 use crate::status::{self, Forward, Handled};
 use crate::stored::{Kept, Stored};
+use crate::template::fill;
 
 /// Tells a layer further out that one inside it stores the response in this cache.
 #[derive(Clone, Debug)]
@@ -259,7 +259,7 @@ impl Passed {
     /// Gives the layer's tags to what is around, which may store what the layer does not.
     pub(crate) async fn tag<B>(&self, config: &Config, request: &mut Request<B>) {
         if self.told.is_some() && respond::in_record() {
-            let tags = own_tags(config, request).await;
+            let tags = fill(&config.tags, request).await;
             self.run(|| respond::tag(tags));
         }
     }

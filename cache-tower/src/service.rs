@@ -478,6 +478,8 @@ impl<S> CacheService<S> {
             miss.purpose = Purpose::Part;
             miss.queues = false;
             miss.held = None;
+        } else if !validated && !admitted.conditional && self.config.manner == Manner::SharedProxy {
+            miss.find_beginning();
         }
         ResponseFuture::boxed(miss.answer())
     }
@@ -495,11 +497,7 @@ impl<S> CacheService<S> {
         S: Clone,
     {
         let unstorable = matches!(look.found, Found::Unstorable(_));
-        let held = match look.found {
-            Found::Miss(_, held) => held,
-            Found::Fresh(held, _) | Found::Stale(held) => Some(held),
-            Found::Unstorable(_) => None,
-        };
+        let held = look.found.into_held();
         let shared = held
             .as_ref()
             .and_then(response_of)
@@ -515,6 +513,7 @@ impl<S> CacheService<S> {
             arrival: look.arrival,
             reason,
             held,
+            part: None,
             purpose: Purpose::Whole,
             queues: shared && !unstorable,
             partial: false,

@@ -21,6 +21,7 @@ use crate::conditional::entity_tag;
 use crate::freshness::Judged;
 use crate::key::KeyBuf;
 use crate::load::{Caller, Led, SharedHead, UNAWAITED, refuse, tell};
+use crate::piece::Piece;
 use crate::policy::CachePolicy;
 use crate::range::Part;
 use crate::reader::Role;
@@ -46,6 +47,12 @@ pub(crate) struct Storing {
     pub(crate) purpose: Purpose,
     pub(crate) key: KeyBuf,
     pub(crate) variant: Option<Variant>,
+    /// What is stored already, where the body is the rest.
+    pub(crate) beginning: Bytes,
+    /// A stored part of the response of which this is one.
+    pub(crate) beside: Option<Piece>,
+    /// What the inner service answered, where this is not it.
+    pub(crate) answered: Option<StatusCode>,
     pub(crate) paths: Vec<TagName>,
     pub(crate) limit: usize,
 }
@@ -70,37 +77,16 @@ impl Storing {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let mut chunks = Chunks::new(respond::reserve(&self.cache));
-        let mut frames = 0;
-        let taken = poll_fn(|cx| {
-            Poll::Ready(loop {
-                frames += 1;
-                if frames > BURST {
-                    break Taken::Pending;
-                }
-                match scope.run(|| body.as_mut().poll_frame(cx)) {
-                    Poll::Pending => break Taken::Pending,
-                    Poll::Ready(None) => break Taken::Whole(None),
-                    Poll::Ready(Some(Err(error))) => break Taken::Failed(error.into()),
-                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                        Ok(data) => {
-                            if let Err(refusal) = chunks.add(data, self.limit) {
-                                break Taken::Refused(refusal);
-                            }
-                            if body.is_end_stream() {
-                                break Taken::Whole(None);
-                            }
-                        }
-                        Err(frame) => break Taken::Whole(frame.into_trailers().ok()),
-                    },
-                }
-            })
-        })
-        .await;
+        let taken = match chunks.add(self.beginning.clone(), self.limit) {
+            Ok(()) => frames_at_hand(&mut chunks, &mut body, &scope, self.limit).await,
+            Err(refusal) => Taken::Refused(refusal),
+        };
 
         let hint = match body.size_hint().exact() {
             Some(rest) => http_body::SizeHint::with_exact(rest + chunks.length()),
             None => http_body::SizeHint::default(),
         };
+        let answered = self.answered;
         let (recording, refusal) = match taken {
             Taken::Whole(None) => {
                 let whole = chunks.whole();
@@ -112,7 +98,7 @@ impl Storing {
                         parts,
                         body,
                         outcome,
-                        answered: None,
+                        answered,
                         scope,
                     },
                 );
@@ -146,7 +132,7 @@ impl Storing {
                 parts,
                 body,
                 outcome: Err(refusal),
-                answered: None,
+                answered,
                 scope,
             },
         );
@@ -218,7 +204,7 @@ impl Storing {
                 parts,
                 body: first,
                 outcome: Ok(()),
-                answered: None,
+                answered: self.answered,
                 scope: scope.clone(),
             },
         );
@@ -280,7 +266,14 @@ impl Storing {
             refuse(self.lead, Refusal::BodyFailed, &self.paths);
             return Err(Refusal::BodyFailed);
         }
-        let under = self.place(parts);
+        let (mut headers, body, part) = self
+            .joined(part.as_ref(), &body)
+            .unwrap_or_else(|| (parts.headers.clone(), body, part));
+        let status = match (parts.status, part) {
+            (StatusCode::PARTIAL_CONTENT, None) => StatusCode::OK,
+            (status, _) => status,
+        };
+        let under = self.place(status);
         let Self {
             lead,
             cache,
@@ -305,30 +298,28 @@ impl Storing {
             );
         }
         terms.part = part;
-        let mut headers = parts.headers.clone();
         strip(&mut headers, &judged.omitted);
         let times = (lead.began(), judged.initial_age);
-        let stored = Stored::new(
-            parts.status,
-            &headers,
-            body,
-            times,
-            variant,
-            (terms, declared),
-        );
+        let stored = Stored::new(status, &headers, body, times, variant, (terms, declared));
         let weight = stored.weight();
         let life = (judged.life, judged.kept_stale);
         let (_, kept) = lead.store(Kept::Response(stored), weight, life, under.as_ref());
         kept.map_err(Refusal::from)
     }
 
+    /// What a part comes to with the one beside it: a larger part, or the whole.
+    fn joined(&self, part: Option<&Part>, body: &[u8]) -> Option<(HeaderMap, Bytes, Option<Part>)> {
+        let joined = self.beside.as_ref()?.joined(part?, body);
+        joined.filter(|(_, body, _)| body.len() <= self.limit)
+    }
+
     /// The key to store it under, where that is not the one that it was loaded under.
-    fn place(&self, parts: &Parts) -> Option<ResponseKey> {
+    fn place(&self, status: StatusCode) -> Option<ResponseKey> {
         let whole = self
             .variant
             .as_ref()
             .map_or(&self.key, |variant| &variant.key);
-        match (self.purpose, parts.status) {
+        match (self.purpose, status) {
             (Purpose::Part, StatusCode::PARTIAL_CONTENT) => {
                 Some(ResponseKey::new(whole.of_part().as_slice()))
             }
@@ -339,6 +330,62 @@ impl Storing {
                 .then(|| ResponseKey::new(whole.as_slice())),
         }
     }
+}
+
+/// Takes what there is of a body without waiting for more.
+async fn frames_at_hand<B>(
+    chunks: &mut Chunks,
+    body: &mut Pin<Box<B>>,
+    scope: &Scope,
+    limit: usize,
+) -> Taken
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let mut frames = 0;
+    poll_fn(|cx| {
+        Poll::Ready(loop {
+            frames += 1;
+            if frames > BURST {
+                break Taken::Pending;
+            }
+            match scope.run(|| body.as_mut().poll_frame(cx)) {
+                Poll::Pending => break Taken::Pending,
+                Poll::Ready(None) => break Taken::Whole(None),
+                Poll::Ready(Some(Err(error))) => break Taken::Failed(error.into()),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => {
+                        if let Err(refusal) = chunks.add(data, limit) {
+                            break Taken::Refused(refusal);
+                        }
+                        if body.is_end_stream() {
+                            break Taken::Whole(None);
+                        }
+                    }
+                    Err(frame) => break Taken::Whole(frame.into_trailers().ok()),
+                },
+            }
+        })
+    })
+    .await
+}
+
+/// A body that is not stored, after what is stored of its beginning.
+pub(crate) fn passed_on<B>(
+    cache: &Cache,
+    beginning: Bytes,
+    rest: Pin<Box<B>>,
+    scope: Scope,
+) -> CacheBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let mut chunks = Chunks::new(respond::reserve(cache));
+    // It is in memory anyway.
+    let _ = chunks.add(beginning, usize::MAX);
+    let recording = Recording::new(http_body::SizeHint::default(), chunks, scope.clone());
+    recording.hand_over(rest);
+    CacheBody::recorded(recording.reader(Role::First(scope)))
 }
 
 /// The next frame, while anybody listens or has lately; `None` when it is given up.

@@ -2,6 +2,7 @@
 
 use cache_core::spi::TagName;
 use cache_core::{MAX_TAG_CHARS, NotStorable};
+use http::Request;
 
 /// A tag in which names in braces stand for path parameters; `{{` and `}}` are braces themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,38 @@ impl Template {
             }
         }
         TagName::user(&tag)
+    }
+}
+
+/// A layer's tags, with the path parameters of the matched route.
+#[cfg_attr(not(feature = "axum"), allow(clippy::needless_pass_by_ref_mut))]
+pub(crate) async fn fill<B>(
+    tags: &[Template],
+    request: &mut Request<B>,
+) -> Result<Vec<TagName>, NotStorable> {
+    if !tags.iter().any(Template::has_parameters) {
+        return tags.iter().map(|tag| tag.fill(|_| None)).collect();
+    }
+    #[cfg(feature = "axum")]
+    {
+        use axum::extract::{FromRequestParts, RawPathParams};
+        // The extractor wants whole parts; it reads their extensions and nothing else.
+        let (mut parts, ()) = Request::new(()).into_parts();
+        std::mem::swap(&mut parts.extensions, request.extensions_mut());
+        let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
+        std::mem::swap(&mut parts.extensions, request.extensions_mut());
+        let parameters = parameters.map_err(|_| NotStorable::TagPlaceholder)?;
+        let value = |name: &str| {
+            parameters
+                .iter()
+                .find_map(|(known, value)| (known == name).then_some(value))
+        };
+        tags.iter().map(|tag| tag.fill(value)).collect()
+    }
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = request;
+        Err(NotStorable::TagPlaceholder)
     }
 }
 

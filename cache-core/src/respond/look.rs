@@ -146,6 +146,18 @@ pub enum Found<V> {
     Miss(Reason, Option<Held<V>>),
 }
 
+impl<V> Found<V> {
+    /// What is held, for whatever it may do.
+    #[must_use]
+    pub fn into_held(self) -> Option<Held<V>> {
+        match self {
+            Self::Fresh(held, _) | Self::Stale(held) => Some(held),
+            Self::Miss(_, held) => held,
+            Self::Unstorable(_) => None,
+        }
+    }
+}
+
 /// Looks for a response: no lock, no allocation.
 #[inline]
 pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, Found<V>) {
