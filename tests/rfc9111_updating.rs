@@ -266,6 +266,8 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
         ("etag: \"\"", "etag: \"\""),
         (&modified, &modified),
         (&format!("etag: \"v1\"|{modified}"), "etag: \"v1\""),
+        // A weak tag that was not there before, of the same time.
+        (&modified, &format!("etag: W/\"v1\"|{modified}")),
     ] {
         for (kind, rig) in both() {
             stale(&rig, "", stored, "one").await;
@@ -289,6 +291,10 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
         ("etag: \"v1\"", "etag: W/\"v2\""),
         ("etag: W/\"v1\"", "etag: W/\"v2\""),
         (&format!("etag: \"v1\"|{modified}"), "etag: \"v2\""),
+        // What has no strong validator is not what a strong one identifies.
+        (&modified, "etag: \"v1\""),
+        (&modified, &format!("etag: \"v1\"|{modified}")),
+        (&modified, "etag: W/\"v1\""),
     ] {
         for (kind, rig) in both() {
             stale(&rig, "", stored, "one").await;

@@ -45,20 +45,24 @@ impl Validators {
     /// Whether an answer with these headers is about the response that has these validators
     /// (RFC 9111, section 4.3.4). One that names none is about what it was asked for.
     pub(crate) fn are_of(&self, answer: &HeaderMap) -> bool {
-        if let Some(etag) = answer.get(ETAG) {
-            return match &self.etag {
-                Some(known) if etag.as_bytes().starts_with(b"W/") => {
-                    opaque(known.as_bytes()) == opaque(etag.as_bytes())
-                }
-                Some(known) => known == etag,
-                None => true,
-            };
-        }
-        match (answer.get(LAST_MODIFIED), &self.modified) {
-            (Some(named), Some(known)) => named == known,
-            _ => true,
+        let modified = answer.get(LAST_MODIFIED);
+        match (answer.get(ETAG), &self.etag) {
+            (Some(named), Some(known)) if is_weak(named) => {
+                opaque(known.as_bytes()) == opaque(named.as_bytes())
+            }
+            (Some(named), Some(known)) => known == named,
+            // A tag that is not stored: a weak one may be of the same response, a strong one is not.
+            (Some(named), None) => is_weak(named) && modified == self.modified.as_ref(),
+            (None, _) => match (modified, &self.modified) {
+                (Some(named), Some(known)) => named == known,
+                _ => true,
+            },
         }
     }
+}
+
+fn is_weak(etag: &HeaderValue) -> bool {
+    etag.as_bytes().starts_with(b"W/")
 }
 
 /// What a 304 does not change, since it belongs to the bytes that are stored (RFC 9111, section 3.2).
@@ -166,7 +170,18 @@ mod tests {
             (&weak, vec![("etag", "W/\"b\"")], false),
             (&dated, vec![("last-modified", EARLY)], true),
             (&dated, vec![("last-modified", LATE)], false),
-            (&dated, vec![("etag", "\"b\"")], true),
+            (&dated, vec![("etag", "\"b\"")], false),
+            (
+                &dated,
+                vec![("etag", "\"b\""), ("last-modified", EARLY)],
+                false,
+            ),
+            (&dated, vec![("etag", "W/\"b\"")], false),
+            (
+                &dated,
+                vec![("etag", "W/\"b\""), ("last-modified", EARLY)],
+                true,
+            ),
             (&strong, vec![("last-modified", LATE)], true),
         ] {
             assert_eq!(validators.are_of(&headers(&answer)), expected, "{answer:?}");
