@@ -546,3 +546,24 @@ async fn only_a_proxy_keeps_what_it_has_to_validate() {
         }
     }
 }
+
+/// A response that may not be stored says nothing of the next one.
+#[tokio::test]
+async fn what_may_be_stored_is_even_after_what_may_not() {
+    let mut failures = Failures::default();
+    for first in [
+        "",
+        "cache-control: no-store",
+        "cache-control: private, max-age=60",
+        "vary: *|cache-control: max-age=60",
+    ] {
+        let rig = proxy();
+        rig.origin(200, first, "one").origin(200, FRESH, "two");
+        rig.get("/", "").await;
+        assert_eq!(rig.get("/", "").await.text(), "two");
+        let reply = rig.get("/", "").await;
+        failures.check(reply.is_hit() && reply.text() == "two", || {
+            format!("after {first:?}: {reply:?}")
+        });
+    }
+}

@@ -54,6 +54,8 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) purpose: Purpose,
     /// Whether it waits for the loads of others. Not where their responses will not serve it.
     pub(crate) queues: bool,
+    /// Whether its key is marked: the last response was not to be stored.
+    pub(crate) marked: bool,
     /// Whether a part is stored, but not all that the request asks for.
     pub(crate) partial: bool,
     /// Whether what is stored is fresh, but not what the request demands.
@@ -144,7 +146,8 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     /// Finds a load to wait for, or lets it lead one.
     fn turn(&self, paths: &[TagName]) -> Turn<Kept> {
         let (cache, key) = (&self.cache, self.load_key());
-        if self.demands || self.purpose != Purpose::Whole {
+        // What is stored does not do, so another is loaded beside it: a mark is no response either.
+        if self.demands || self.marked || self.purpose != Purpose::Whole {
             return match respond::board_refresh(cache, &key, paths, true) {
                 Some(lead) => Turn::Lead(lead),
                 None => Turn::Alone,

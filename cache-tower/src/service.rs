@@ -496,7 +496,7 @@ impl<S> CacheService<S> {
     where
         S: Clone,
     {
-        let unstorable = matches!(look.found, Found::Unstorable(_));
+        let marked = matches!(look.found, Found::Unstorable(_));
         let held = look.found.into_held();
         let shared = held
             .as_ref()
@@ -515,7 +515,8 @@ impl<S> CacheService<S> {
             held,
             part: None,
             purpose: Purpose::Whole,
-            queues: shared && !unstorable,
+            queues: shared && !marked,
+            marked,
             partial: false,
             demands: false,
             depth,
