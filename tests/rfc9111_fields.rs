@@ -258,3 +258,23 @@ async fn trailers_are_no_headers() {
         assert_eq!(reply.lines("cache-control"), ["max-age=60"]);
     }
 }
+
+/// Section 5.2: a quote that is never closed hides nothing that forbids, and what follows it allows
+/// nothing.
+#[tokio::test]
+async fn quotes_that_are_never_closed_hide_nothing() {
+    let unclosed = |rest: &str| format!("cache-control: a=\"b, {rest}");
+    for (make, kind) in [
+        (proxy as fn() -> Rig, "proxy"),
+        (application, "application"),
+    ] {
+        for forbidding in ["no-store", "private", "private=\"x-a\"", "no-cache"] {
+            let headers = format!("{}|cache-control: max-age=60", unclosed(forbidding));
+            assert!(!reused(&make(), 200, &headers).await, "{kind}: {headers}");
+        }
+        let headers = unclosed("max-age=60");
+        assert!(!reused(&make(), 200, &headers).await, "{kind}: {headers}");
+        let headers = format!("{}|cache-control: max-age=60", unclosed("foo"));
+        assert!(reused(&make(), 200, &headers).await, "{kind}: {headers}");
+    }
+}

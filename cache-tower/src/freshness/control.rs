@@ -72,13 +72,13 @@ impl CacheControl {
         } else if is("private") {
             self.private |= !self.omit(directive);
         } else if is("public") {
-            self.public |= directive.value.is_none();
+            self.public |= directive.value.is_none() && directive.sound;
         } else if is("must-revalidate") {
             self.must_revalidate = true;
         } else if is("proxy-revalidate") {
             self.proxy_revalidate = true;
         } else if is("must-understand") {
-            self.must_understand = true;
+            self.must_understand |= directive.sound;
         } else if is("max-age") {
             self.max_age = least(self.max_age);
         } else if is("s-maxage") {
@@ -92,7 +92,8 @@ impl CacheControl {
 
     /// Takes the field names of a directive; `false` where it has none, or some that cannot be read.
     fn omit(&mut self, directive: &Directive<'_>) -> bool {
-        let Some(names) = directive.value.and_then(field_names) else {
+        let names = directive.value.filter(|_| directive.sound);
+        let Some(names) = names.and_then(field_names) else {
             return false;
         };
         self.omitted.extend(names);
@@ -210,7 +211,12 @@ mod tests {
 
     #[test]
     fn unterminated_quotes_allow_nothing() {
-        let control = of(&["x=\"never closed, max-age=60"]);
-        assert_eq!(control.max_age, None);
+        for text in ["x=\"never closed, ", "max-age=\"60, ", "x=\"a\\\", "] {
+            let allowing = of(&[&format!("{text}max-age=60, public, must-understand")]);
+            assert_eq!(allowing.max_age, Some(0), "{text}");
+            assert!(!allowing.public && !allowing.must_understand, "{text}");
+            assert!(of(&[&format!("{text}no-store")]).no_store, "{text}");
+            assert!(of(&[&format!("{text}private=\"a\"")]).private, "{text}");
+        }
     }
 }

@@ -58,7 +58,7 @@ impl Demands {
                 demands.min_fresh = Some(seconds(LONGEST));
             } else if is("max-stale") {
                 // Without a value, however stale it is.
-                demands.max_stale = seconds(if directive.value.is_none() {
+                demands.max_stale = seconds(if directive.value.is_none() && directive.sound {
                     LONGEST
                 } else {
                     0
@@ -119,6 +119,7 @@ mod tests {
             ("max-stale=29", true, false, false),
             ("max-stale=\"30\"", true, true, false),
             ("max-stale=x", true, false, false),
+            ("a=\"b, max-stale", true, false, false),
             ("max-stale=30, max-age=90", true, true, false),
             ("max-stale=30, max-age=60", true, false, false),
             ("No-Cache", false, false, false),

@@ -9,15 +9,15 @@ pub(crate) struct Directive<'a> {
     pub(crate) name: &'a [u8],
     /// With its quotes.
     pub(crate) value: Option<&'a [u8]>,
-    /// Whether there is no whitespace around its `=`, where none is allowed: a number so written is
-    /// not to be trusted.
-    pub(crate) tight: bool,
+    /// Whether there is no whitespace around its `=`, where none is allowed, and no quote open before
+    /// its end: what it allows, or a number, is else not to be trusted.
+    pub(crate) sound: bool,
 }
 
 impl Directive<'_> {
     /// Its value as delta-seconds (RFC 9111, section 1.2.2), also where it is quoted.
     pub(crate) fn seconds(&self) -> Option<u32> {
-        let value = self.value.filter(|_| self.tight)?;
+        let value = self.value.filter(|_| self.sound)?;
         let unquoted = value
             .strip_prefix(b"\"")
             .and_then(|value| value.strip_suffix(b"\""));
@@ -25,8 +25,9 @@ impl Directive<'_> {
     }
 }
 
-/// The directives of one line.
+/// The directives of one line. A quote that is never closed hides none: what follows it may restrict.
 pub(crate) fn directives(mut line: &[u8]) -> impl Iterator<Item = Directive<'_>> {
+    let mut closed = true;
     std::iter::from_fn(move || {
         loop {
             if line.is_empty() {
@@ -41,13 +42,17 @@ pub(crate) fn directives(mut line: &[u8]) -> impl Iterator<Item = Directive<'_>>
             let mut directive = Directive {
                 name,
                 value: None,
-                tight: true,
+                sound: closed,
             };
             match rest.split_first() {
                 Some((b'=', rest)) => {
-                    let (raw_value, rest) = split_value(rest);
+                    let (raw_value, rest) = split_value(rest).unwrap_or_else(|| {
+                        closed = false;
+                        split_at_comma(rest)
+                    });
                     directive.value = Some(raw_value.trim_ascii());
-                    directive.tight = raw_name.last().is_none_or(|byte| !is_space(*byte))
+                    directive.sound = closed
+                        && raw_name.last().is_none_or(|byte| !is_space(*byte))
                         && raw_value.first().is_none_or(|byte| !is_space(*byte));
                     line = rest;
                 }
@@ -65,19 +70,25 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The value up to the next comma outside quotes, and what follows that comma.
-fn split_value(rest: &[u8]) -> (&[u8], &[u8]) {
+/// The value up to the next comma outside quotes, and what follows that comma; `None` where a quote is
+/// never closed.
+fn split_value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, &byte) in rest.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b',' if !quoted => return (&rest[..at], &rest[at + 1..]),
+            b',' if !quoted => return Some((&rest[..at], &rest[at + 1..])),
             _ => {}
         }
     }
-    (rest, &[])
+    (!quoted).then_some((rest, &[]))
+}
+
+fn split_at_comma(rest: &[u8]) -> (&[u8], &[u8]) {
+    let at = rest.iter().position(|&byte| byte == b',');
+    at.map_or((rest, &[]), |at| (&rest[..at], &rest[at + 1..]))
 }
 
 /// Digits only; more than [`LONGEST`] counts as that.
@@ -101,7 +112,7 @@ mod tests {
             directives(line.as_bytes())
                 .map(|d| {
                     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                    (text(d.name), d.value.map(text), d.tight)
+                    (text(d.name), d.value.map(text), d.sound)
                 })
                 .collect()
         };
@@ -118,5 +129,14 @@ mod tests {
         );
         assert!(parsed("").is_empty() && parsed(" , ,").is_empty());
         assert_eq!(parsed("=1, a").len(), 1);
+        assert_eq!(
+            parsed("a, b=\"1, c, d=2"),
+            [
+                ("a".to_owned(), None, true),
+                ("b".to_owned(), some("\"1"), false),
+                ("c".to_owned(), None, false),
+                ("d".to_owned(), some("2"), false),
+            ]
+        );
     }
 }
