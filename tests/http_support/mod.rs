@@ -95,8 +95,7 @@ impl Rig {
             clock: clock.clone(),
             replies: VecDeque::new(),
             gate: Arc::new(Semaphore::new(0)),
-            asked: 0,
-            seen: None,
+            seen: Vec::new(),
         })));
         Self {
             service: around(layer.cache(cache.clone()), origin.clone()),
@@ -113,6 +112,13 @@ impl Rig {
     /// are HTTP dates from the clock's present. There is a `Date` only where the text has one.
     pub fn origin(&self, status: u16, headers: &str, body: &str) -> &Self {
         self.queue(Answer::Whole(self.response(status, headers), body.into()))
+    }
+
+    /// Queues a reply with headers that are no text.
+    pub fn origin_raw(&self, status: u16, headers: HeaderMap, body: &str) -> &Self {
+        let mut response = self.response(status, "");
+        *response.headers_mut() = headers;
+        self.queue(Answer::Whole(response, body.into()))
     }
 
     /// Queues a reply whose body breaks off after `body`.
@@ -154,6 +160,11 @@ impl Rig {
         self.origin.script().gate.close();
     }
 
+    /// Takes back what is still queued.
+    pub fn unscript(&self) {
+        self.origin.script().replies.clear();
+    }
+
     fn queue(&self, answer: Answer) -> &Self {
         self.origin.script().replies.push_back(Reaction {
             takes: Duration::ZERO,
@@ -181,6 +192,13 @@ impl Rig {
     /// Sends a request that has a body.
     pub async fn send_with(&self, method: &str, uri: &str, headers: &str, body: &str) -> Reply {
         let request = self.request(method, uri, headers, body);
+        answer(self.service.clone(), request).await
+    }
+
+    /// Sends a request with headers that are no text.
+    pub async fn send_raw(&self, method: &str, uri: &str, headers: HeaderMap) -> Reply {
+        let mut request = self.request(method, uri, "", "");
+        *request.headers_mut() = headers;
         answer(self.service.clone(), request).await
     }
 
@@ -217,12 +235,17 @@ impl Rig {
 
     /// How many requests the origin has seen.
     pub fn asked(&self) -> usize {
-        self.origin.script().asked
+        self.origin.script().seen.len()
     }
 
     /// The head of the last request that the origin has seen.
     pub fn seen(&self) -> Parts {
-        self.origin.script().seen.clone().expect("a request")
+        self.seen_all().pop().expect("a request")
+    }
+
+    /// The heads of all requests that the origin has seen, in their order.
+    pub fn seen_all(&self) -> Vec<Parts> {
+        self.origin.script().seen.clone()
     }
 
     /// A field of the last request that the origin has seen.
@@ -232,8 +255,13 @@ impl Rig {
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
+    /// The clock's present.
+    pub fn now(&self) -> SystemTime {
+        self.clock.system_time()
+    }
+
     /// Reads header text.
-    fn headers(&self, text: &str) -> HeaderMap {
+    pub fn headers(&self, text: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in text.split('|').filter(|line| !line.trim().is_empty()) {
             let (name, value) = line.split_once(':').expect("`name: value`");
@@ -298,8 +326,7 @@ struct Script {
     replies: VecDeque<Reaction>,
     /// Closed once what is held may go.
     gate: Arc<Semaphore>,
-    asked: usize,
-    seen: Option<Parts>,
+    seen: Vec<Parts>,
 }
 
 struct Reaction {
@@ -326,8 +353,7 @@ impl Origin {
     fn react(&self, request: Request<Body>) -> (Answered, Option<Arc<Semaphore>>) {
         let mut script = self.script();
         let head = request.method() == Method::HEAD;
-        script.asked += 1;
-        script.seen = Some(request.into_parts().0);
+        script.seen.push(request.into_parts().0);
         let Some(Reaction {
             takes,
             held,
