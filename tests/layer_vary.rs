@@ -1,4 +1,4 @@
-//! `Vary`: several responses of one URL, each for those who select it; compression inside and outside.
+//! `Vary`: several responses of one URL, each for those who select it.
 #![cfg(feature = "axum")]
 
 mod layer_support;
@@ -7,8 +7,6 @@ use axum::Router;
 use axum::routing::get as route;
 use http::HeaderMap;
 use layer_support::*;
-use tower::{Layer, ServiceExt};
-use tower_http::compression::CompressionLayer;
 
 /// Answers in the language asked for.
 fn app(cache: &Cache, vary: &'static str) -> (Router, Count) {
@@ -180,62 +178,4 @@ async fn too_long_selecting_headers_are_not_stored_and_keep_nothing_from_the_cac
     }
     assert!(get(&app, "/").await.cache().contains("; stored"));
     get(&app, "/").await.assert_hit();
-}
-
-const PAGE: &str = "a page that is long enough to be worth compressing; ";
-
-fn page() -> (Router, Count) {
-    let count = Count::default();
-    let runs = count.clone();
-    let handler = move || {
-        runs.up();
-        async { PAGE.repeat(100) }
-    };
-    (Router::new().route("/", route(handler)), count)
-}
-
-#[tokio::test]
-async fn gzip_inside() {
-    let (cache, _) = cache();
-    let (page, count) = page();
-    let app = page
-        .layer(CompressionLayer::new())
-        .layer(CacheLayer::new().cache(cache).ttl("10m"));
-    let zipped = || with("/", &[("accept-encoding", "gzip")]);
-    let first = send(&app, zipped()).await;
-    assert_eq!(first.header("content-encoding"), Some("gzip"));
-    let plain = get(&app, "/").await;
-    assert_eq!(plain.header("content-encoding"), None);
-    assert_eq!(plain.text(), PAGE.repeat(100));
-    let again = send(&app, zipped()).await;
-    again.assert_hit();
-    assert_eq!(again.header("content-encoding"), Some("gzip"));
-    assert_eq!(again.body, first.body);
-    assert_ne!(
-        again.header("etag"),
-        get(&app, "/").await.assert_hit().header("etag")
-    );
-    send(&app, with("/", &[("accept-encoding", "GZIP;q=1.0")]))
-        .await
-        .assert_hit();
-    assert_eq!(count.get(), 2);
-}
-
-#[tokio::test]
-async fn gzip_outside() {
-    let (cache, _) = cache();
-    let (page, count) = page();
-    let cached = CacheLayer::new().cache(cache).ttl("10m").layer(page);
-    let app = CompressionLayer::new().layer(cached);
-    let send = async |headers: &[(&str, &str)]| {
-        Reply::of(app.clone().oneshot(with("/", headers)).await.unwrap()).await
-    };
-    let zipped = send(&[("accept-encoding", "gzip")]).await;
-    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
-    let plain = send(&[]).await;
-    assert_eq!(plain.text(), PAGE.repeat(100));
-    plain.assert_hit();
-    let again = send(&[("accept-encoding", "gzip")]).await;
-    assert_eq!(again.body, zipped.body);
-    assert_eq!(count.get(), 1);
 }
