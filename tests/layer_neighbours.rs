@@ -220,6 +220,17 @@ async fn a_guard_inside_is_not_asked_for_what_is_public() {
 }
 
 #[tokio::test]
+async fn preflights_pass_a_guard_that_is_further_in() {
+    let app = page(PUBLIC)
+        .0
+        .layer(layer())
+        .layer(ValidateRequestHeaderLayer::custom(guard))
+        .layer(cors());
+    assert_eq!(preflight(&app).await.status, StatusCode::OK);
+    assert_eq!(get(&app, "/").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn what_is_behind_a_guard_is_stored_where_it_may_be_shared() {
     let (private, count) = page(&[]);
     let app = private
