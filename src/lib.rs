@@ -42,3 +42,9 @@ pub mod __private {
 #[doc = include_str!("../docs/guide.md")]
 #[derive(Debug)]
 pub struct Guide;
+
+/// What is written of the layer, as tests.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/http.md")]
+#[derive(Debug)]
+pub struct Http;
