@@ -19,9 +19,10 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// A layer that answers GET and HEAD requests from a tagged cache: around an axum `Router`, one route,
 /// a nested router or any tower service.
 ///
-/// Nothing is stored that was not declared storable: by [`ttl`](Self::ttl) on the layer, by a
-/// [`CachePolicy`](crate::CachePolicy) in the response, or by the response's own `Cache-Control` or
-/// `Expires`. Fastest around the whole router, where a hit never enters it.
+/// With [`new`](Self::new) nothing is stored that was not declared storable: by [`ttl`](Self::ttl) on
+/// the layer, by a [`CachePolicy`](crate::CachePolicy) in the response, or by the response's own
+/// `Cache-Control` or `Expires`. [`shared_proxy`](Self::shared_proxy) is for origins that know nothing
+/// of it. Fastest around the whole router, where a hit never enters it.
 ///
 /// ```
 /// # use cache_tower as revalidate;
@@ -58,28 +59,39 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 ///
 /// # What is never stored
 ///
-/// Responses to other methods than GET; those with `Set-Cookie`, `private`, `no-store`, `no-cache` or
-/// `Vary: *`; those to requests with `Authorization`, unless they say `public`, `s-maxage` or
-/// `must-revalidate`; error statuses that state no freshness of their own; responses larger than
-/// [`max_body_bytes`](Self::max_body_bytes); and those whose making invalidated something, or in
-/// which a cached call failed. Requests with and without `Authorization` never share an entry.
+/// Responses to other methods than GET; those with `private`, `no-store` (where no `must-understand`
+/// lifts it) or `Vary: *`; those to requests with `Authorization`, unless they or their policy say
+/// `public`, or they say `s-maxage` or `must-revalidate`; 304, 412, 416 and 417; what ends with
+/// trailers, breaks off, or is larger than [`max_body_bytes`](Self::max_body_bytes); and what
+/// invalidated something while it was made, or called a cached function that failed.
+///
+/// With [`new`](Self::new) neither those with `Set-Cookie`, those with `no-cache` or without freshness
+/// when they arrive (unless a policy declares them storable), and parts. Nor do requests with and
+/// without `Authorization` ever share an entry.
 ///
 /// # What the handler sees
 ///
 /// A GET that may be shared runs as a task of its own, so that a client that leaves strands nobody;
-/// it is given up when nobody has waited for its response for 30 s (in the background: 5 min). It has
-/// no `If-None-Match` and `If-Modified-Since`, which the layer answers itself. In it the cache is
-/// current, and the tags of every cached call flow into the stored response.
+/// it is given up when nobody has waited for its response for 30 s (in the background: 5 min). In it
+/// the cache is current, and the tags of every cached call flow into the stored response.
+///
+/// It asks for the whole, since the layer compares clients' conditions and cuts their ranges itself.
+/// Its `If-None-Match` and `If-Modified-Since` are the layer's, where something is stored that has the
+/// handler's own `ETag` or `Last-Modified`: a 304 then keeps what is stored. Where nothing is,
+/// [`shared_proxy`](Self::shared_proxy) passes on the client's.
 ///
 /// # What clients see
 ///
 /// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
 /// [`Refusal`](crate::Refusal)'s tokens (`stored` on a response that is still being streamed says that
 /// it will be, unless its body fails or grows too large), after what the cached functions came to that
-/// the handler called, each by its own name without its modules (`contact; hit`); `Age` on what was stored; a weak `ETag` of the layer's where the
-/// handler set none and the body was complete at once. Where the handler said nothing to clients
-/// they are told `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may
-/// keep: an invalidation is then seen at their next request, for the price of a 304.
+/// the handler called, each by its own name without its modules (`contact; hit`); and `Age` on what
+/// was stored.
+///
+/// [`new`](Self::new) adds a weak `ETag` of the layer's where the handler set none (to a body that comes
+/// piece by piece once it is stored). Where the handler said nothing to clients they are told
+/// `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may keep: an
+/// invalidation is then seen at their next request, for the price of a 304.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct CacheLayer {
