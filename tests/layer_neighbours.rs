@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get as route;
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode};
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
-use tower_http::validate_request::ValidateRequestHeaderLayer;
+use tower_http::validate_request::{ValidateRequest, ValidateRequestHeaderLayer};
 
 const PAGE: &str = "a page that is long enough to be worth compressing; ";
 
@@ -170,22 +170,32 @@ async fn what_is_inside_and_says_no_vary_is_said_to_all() {
 }
 
 /// Lets nobody in without the right token.
-fn guard(request: &mut Request<Body>) -> Result<(), Response> {
-    match request.headers().get(AUTHORIZATION) {
-        Some(token) if token == "Bearer right" => Ok(()),
-        _ => {
-            let mut refused = Response::default();
-            *refused.status_mut() = StatusCode::UNAUTHORIZED;
-            Err(refused)
+#[derive(Clone, Copy)]
+struct Guard {
+    /// Whether nothing further in is to know who it was.
+    strips: bool,
+}
+
+impl ValidateRequest<Body> for Guard {
+    type ResponseBody = Body;
+
+    fn validate(&mut self, request: &mut Request<Body>) -> Result<(), Response> {
+        let headers = request.headers_mut();
+        if headers
+            .get(AUTHORIZATION)
+            .is_none_or(|token| token != "Bearer right")
+        {
+            return Err(StatusCode::UNAUTHORIZED.into_response());
         }
+        if self.strips {
+            headers.remove(AUTHORIZATION);
+        }
+        Ok(())
     }
 }
 
-/// The same, and nothing further in knows who it was.
-fn guard_and_strip(request: &mut Request<Body>) -> Result<(), Response> {
-    guard(request)?;
-    request.headers_mut().remove(AUTHORIZATION);
-    Ok(())
+fn guard(strips: bool) -> ValidateRequestHeaderLayer<Guard> {
+    ValidateRequestHeaderLayer::custom(Guard { strips })
 }
 
 async fn status(app: &Router, token: &str) -> StatusCode {
@@ -199,8 +209,7 @@ const PUBLIC: &[(&str, &str)] = &[("cache-control", "public, max-age=60")];
 #[tokio::test]
 async fn a_guard_outside_is_asked_each_time() {
     let (page, count) = page(PUBLIC);
-    let guard = ValidateRequestHeaderLayer::custom(guard);
-    let app = page.layer(layer()).layer(guard);
+    let app = page.layer(layer()).layer(guard(false));
     assert_eq!(status(&app, "Bearer right").await, StatusCode::OK);
     assert_eq!(status(&app, "Bearer right").await, StatusCode::OK);
     assert_eq!(count.get(), 1);
@@ -211,8 +220,7 @@ async fn a_guard_outside_is_asked_each_time() {
 #[tokio::test]
 async fn a_guard_inside_is_not_asked_for_what_is_public() {
     let (page, _) = page(PUBLIC);
-    let guard = ValidateRequestHeaderLayer::custom(guard);
-    let app = page.layer(guard).layer(layer());
+    let app = page.layer(guard(false)).layer(layer());
     // What it refuses is not stored.
     assert_eq!(status(&app, "Bearer wrong").await, StatusCode::UNAUTHORIZED);
     assert_eq!(status(&app, "Bearer right").await, StatusCode::OK);
@@ -224,7 +232,7 @@ async fn preflights_pass_a_guard_that_is_further_in() {
     let app = page(PUBLIC)
         .0
         .layer(layer())
-        .layer(ValidateRequestHeaderLayer::custom(guard))
+        .layer(guard(false))
         .layer(cors());
     assert_eq!(preflight(&app).await.status, StatusCode::OK);
     assert_eq!(get(&app, "/").await.status, StatusCode::UNAUTHORIZED);
@@ -233,18 +241,14 @@ async fn preflights_pass_a_guard_that_is_further_in() {
 #[tokio::test]
 async fn what_is_behind_a_guard_is_stored_where_it_may_be_shared() {
     let (private, count) = page(&[]);
-    let app = private
-        .layer(layer())
-        .layer(ValidateRequestHeaderLayer::custom(guard));
+    let app = private.layer(layer()).layer(guard(false));
     for _ in 0..2 {
         let reply = send(&app, with("/", &[("authorization", "Bearer right")])).await;
         reply.assert_miss("authorization");
     }
     assert_eq!(count.get(), 2);
     let (shared, count) = page(&[]);
-    let app = shared
-        .layer(layer())
-        .layer(ValidateRequestHeaderLayer::custom(guard_and_strip));
+    let app = shared.layer(layer()).layer(guard(true));
     for _ in 0..2 {
         assert_eq!(status(&app, "Bearer right").await, StatusCode::OK);
     }

@@ -151,20 +151,18 @@ struct Made {
     _alive: Arc<()>,
 }
 
-impl Made {
-    /// It, and what tells whether it is still there.
-    fn new(length: u64, waits: bool, announced: bool) -> (Body, Arc<()>) {
-        let alive = Arc::new(());
-        let made = Self {
-            left: length,
-            number: 0,
-            waits,
-            waited: false,
-            announced,
-            _alive: Arc::clone(&alive),
-        };
-        (Body::new(made), alive)
-    }
+/// Such a body, and what tells whether it is still there.
+fn made(length: u64, waits: bool, announced: bool) -> (Body, Arc<()>) {
+    let alive = Arc::new(());
+    let made = Made {
+        left: length,
+        number: 0,
+        waits,
+        waited: false,
+        announced,
+        _alive: Arc::clone(&alive),
+    };
+    (Body::new(made), alive)
 }
 
 impl http_body::Body for Made {
@@ -238,7 +236,7 @@ fn a_gibibyte_flows_in_constant_memory() {
         (storable, true, false, LIMIT),
     ] {
         let stage = stage(CacheLayer::new().max_body_bytes(LIMIT));
-        let (body, _) = Made::new(GIBIBYTE, waits, announced);
+        let (body, _) = made(GIBIBYTE, waits, announced);
         stage.answers(200, headers, body);
         let (length, held) = measured(&runtime(), async {
             read_up_to(&mut stage.gets().await, u64::MAX).await
@@ -255,7 +253,7 @@ fn an_endless_stream_flows_and_ends_with_its_client() {
     const LIMIT: u64 = 1 << 20;
     for layer in [CacheLayer::new(), CacheLayer::shared_proxy()] {
         let stage = stage(layer.max_body_bytes(LIMIT as usize));
-        let (body, alive) = Made::new(u64::MAX, true, false);
+        let (body, alive) = made(u64::MAX, true, false);
         stage.answers(200, "cache-control: max-age=60", body);
         let runtime = runtime();
         let mut client = runtime.block_on(stage.gets());
