@@ -206,7 +206,7 @@ fn runtime() -> Runtime {
 /// What a future comes to on this thread, and the memory that was held for it meanwhile.
 fn measured<F: Future>(runtime: &Runtime, future: F) -> (F::Output, AllocationInfo) {
     let mut output = None;
-    let held = measure(|| output = Some(runtime.block_on(future)));
+    let held = measure(|| output = Some(runtime.block_on(at_once(future))));
     (output.unwrap(), held)
 }
 
@@ -468,7 +468,7 @@ async fn head_ranges_and_conditions_do_not_wait_for_a_stream() {
 
             stage.answers(200, &headers, Body::empty());
             let head = stage.asks("HEAD", "").await;
-            assert_eq!(Reply::of(head).await.text(), "");
+            assert_eq!(at_once(Reply::of(head)).await.text(), "");
             stage.answers(
                 206,
                 "cache-control: max-age=60|etag: \"a\"|content-range: bytes 0-2/7",
