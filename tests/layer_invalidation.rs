@@ -411,3 +411,22 @@ async fn an_unsafe_request_for_an_empty_path_invalidates_the_root() {
         send(&app, read()).await.assert_miss("tag");
     }
 }
+
+#[tokio::test]
+async fn an_unsafe_request_for_a_long_uri_invalidates_that_one() {
+    let (cache, _) = cache();
+    let handler = || async { "x" };
+    let layer = CacheLayer::new().cache(cache).ttl("10m");
+    let app = Router::new()
+        .route("/", route(handler).post(handler))
+        .layer(layer);
+    let [one, other] = ["a", "b"].map(|end| format!("/?{}{end}", "q".repeat(10_000)));
+    for uri in [&one, &other] {
+        get(&app, uri).await;
+    }
+    let mut change = request(&one);
+    *change.method_mut() = http::Method::POST;
+    send(&app, change).await;
+    get(&app, &one).await.assert_miss("tag");
+    get(&app, &other).await.assert_hit();
+}

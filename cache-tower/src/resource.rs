@@ -7,11 +7,16 @@ use fluent_uri::{Uri as Absolute, UriRef};
 use http::header::{CONTENT_LOCATION, HOST, HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use sfv::{BareItem, List, ListEntry, Parser};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::key::client_uri;
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
+
+/// The longest one that is a tag as it is: while loads run, thousands of tags are remembered that
+/// nothing carries, and unsafe requests name what they like.
+const LONGEST: usize = 512;
 
 /// The authority and the path and query that a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +52,12 @@ impl Resource {
 
     /// The tag of all that is stored for it, whatever it varies by.
     pub(crate) fn tag(&self) -> TagName {
-        TagName::resource(&self.authority, &self.path_and_query)
+        if self.authority.len() + self.path_and_query.len() <= LONGEST {
+            return TagName::resource(&self.authority, &self.path_and_query);
+        }
+        // Two that share it by chance are invalidated together.
+        let hash = xxh3_128(self.shown().as_bytes());
+        TagName::resource("", &format!("{hash:032x}"))
     }
 
     /// Another one of the same origin, as a header names it relative to this one; `None` where it is
@@ -228,6 +238,17 @@ mod tests {
         let secure = resource("https://example.com/a", "example.com");
         let plain = HeaderValue::from_static("http://example.com/c");
         assert_eq!(secure.beside(&plain), None);
+    }
+
+    #[test]
+    fn long_ones_have_short_tags_of_their_own() {
+        let of = |length: usize| resource(&format!("/{}", "x".repeat(length)), "h").tag();
+        assert_eq!(of(510).as_str().len(), 513);
+        let long = [511, 512, 60_000].map(of);
+        for (i, tag) in long.iter().enumerate() {
+            assert_eq!(tag.as_str().len(), 33);
+            assert!(!long[..i].contains(tag));
+        }
     }
 
     #[test]
