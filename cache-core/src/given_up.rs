@@ -43,9 +43,10 @@ impl GivenUp {
             // Nobody can come by another reference to it if this one is the last.
             if Arc::strong_count(&entry) > 1 {
                 lock(&self.entries).push_back(entry);
-            } else {
-                // The panic has been reported; whoever happens to be here is not to blame for it.
-                drop(catch_unwind(AssertUnwindSafe(|| drop(entry))));
+            } else if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(entry))) {
+                // It has been reported; whoever happens to be here is not to blame for it, nor for
+                // what it carries, whose own `Drop` may panic.
+                std::mem::forget(panic);
             }
         }
         self.letting_go.store(false, Ordering::Release);

@@ -46,12 +46,17 @@ fn quiet_panic() -> ! {
     std::panic::resume_unwind(Box::new("a value's own panic"))
 }
 
-/// Puts values until some were given up for lack of room, and then dropped.
-fn overflow(cache: &Cache, value: impl Fn() -> Acts, dropped: &AtomicU64) {
+/// Puts more values than there is room for.
+fn overflow_with(cache: &Cache, value: impl Fn() -> Acts) {
     for n in 0..2_000_u64 {
         cache.put(n % 100, value(), "1h", ["t"]);
         drop(cache.stats());
     }
+}
+
+/// Puts values until some were given up for lack of room, and then dropped.
+fn overflow(cache: &Cache, value: impl Fn() -> Acts, dropped: &AtomicU64) {
+    overflow_with(cache, value);
     assert!(dropped.load(Ordering::SeqCst) > 100);
 }
 
@@ -81,6 +86,30 @@ fn rule_8_a_value_that_panics_when_dropped_disturbs_nobody() {
             cache.put(n, acts(|| quiet_panic()), "1h", ["t"]);
         }
         drop(cache);
+    });
+}
+
+#[test]
+fn rule_8_what_a_dropped_values_panic_carries_may_panic_too() {
+    struct Carried;
+    impl Drop for Carried {
+        fn drop(&mut self) {
+            quiet_panic();
+        }
+    }
+
+    in_time(|| {
+        let cache = Cache::builder().max_bytes(SMALL).build();
+        let value = || acts(|| std::panic::resume_unwind(Box::new(Carried)));
+        overflow_with(&cache, value);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let value = || {
+            let dropped = Arc::clone(&dropped);
+            acts(move || {
+                dropped.fetch_add(1, Ordering::SeqCst);
+            })
+        };
+        overflow(&cache, value, &dropped);
     });
 }
 
