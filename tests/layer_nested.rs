@@ -16,7 +16,7 @@ use tower::{Layer, ServiceExt};
 
 #[tokio::test]
 async fn the_innermost_that_stores_stores_alone() {
-    let (cache, _) = cache();
+    let (cache, clock) = cache();
     let count = Count::default();
     let runs = count.clone();
     let handler = move || {
@@ -41,6 +41,12 @@ async fn the_innermost_that_stores_stores_alone() {
     assert_eq!(
         second.cache(),
         "revalidate; hit; ttl=600, revalidate; fwd=miss; detail=stored-inside"
+    );
+    // The outer one tries again, and finds that the inner one has it.
+    clock.advance(11 * SECOND);
+    assert_eq!(
+        get(&app, "/").await.cache(),
+        "revalidate; hit; ttl=589, revalidate; fwd=stale; detail=stored-inside"
     );
     cache.invalidate_cache("t").await.unwrap();
     assert_eq!(get(&app, "/").await.text(), "run 2");

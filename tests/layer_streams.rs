@@ -473,3 +473,62 @@ async fn a_body_that_is_not_what_was_announced_is_not_stored() {
     }
     assert_eq!(count.get(), 2);
 }
+
+/// An app whose only body is still to come, and has these headers; it has been asked for once.
+async fn begun(headers: [(&'static str, &'static str); 3]) -> (Router, Clock, Feed, Body) {
+    let (cache, clock) = cache();
+    let (feed, body) = fed();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let handler = move || {
+        let body = body.lock().unwrap().take();
+        async move { (headers, body.unwrap_or_else(|| Body::from("another"))) }
+    };
+    let layer = CacheLayer::new().cache(cache);
+    let app = Router::new().route("/", route(handler).layer(layer));
+    let first = open(&app, with("/", &[("x-of", "a")])).await;
+    assert_eq!(first.headers()[headers[2].0], headers[2].1);
+    (app, clock, feed, first.into_body())
+}
+
+#[tokio::test]
+async fn what_is_for_the_first_client_alone_is_not_for_its_joiners() {
+    let control = "max-age=60, private=\"x-user\"";
+    let headers = [
+        ("cache-control", control),
+        ("etag", "\"1\""),
+        ("x-user", "me"),
+    ];
+    let (app, _, feed, _first) = begun(headers).await;
+    let joined = open(&app, request("/")).await;
+    let said = joined.headers()["cache-status"].to_str().unwrap();
+    assert!(said.contains("collapsed"), "{said}");
+    assert!(!joined.headers().contains_key("x-user"));
+    drop(feed);
+}
+
+#[tokio::test]
+async fn a_body_that_comes_for_longer_than_it_is_fresh_is_not_joined() {
+    let headers = [("cache-control", "max-age=1"), ("x-a", "a"), ("x-b", "b")];
+    let (app, clock, _feed, _first) = begun(headers).await;
+    clock.advance(SECOND);
+    let late = open(&app, request("/")).await;
+    let said = late.headers()["cache-status"].to_str().unwrap();
+    assert!(!said.contains("collapsed"), "{said}");
+    assert_eq!(Reply::of(late).await.text(), "another");
+}
+
+#[tokio::test]
+async fn a_body_that_varies_is_joined_by_those_who_select_it() {
+    let headers = [
+        ("cache-control", "max-age=60"),
+        ("x-a", "a"),
+        ("vary", "x-of"),
+    ];
+    let (app, _, feed, _first) = begun(headers).await;
+    let other = send(&app, with("/", &[("x-of", "b")])).await;
+    assert_eq!(other.text(), "another");
+    feed.send(Ok("one".into())).unwrap();
+    drop(feed);
+    let same = send(&app, with("/", &[("x-of", "a")])).await;
+    assert_eq!(same.text(), "one");
+}

@@ -134,3 +134,28 @@ async fn what_is_never_fresh_is_asked_for_by_each() {
     gate.add_permits(2);
     assert_ne!(known.0.await.unwrap(), known.1.await.unwrap());
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_kept_leaves_what_can_be_validated_still() {
+    let (cache, clock) = cache();
+    let count = Count::default();
+    let runs = count.clone();
+    let page = service_fn(move |request: Request<Body>| {
+        let run = runs.up();
+        async move {
+            let page = || (PAGE, "page").into_response();
+            let passing = || ([("cache-control", "no-store")], "passing").into_response();
+            Ok::<_, Infallible>(match run {
+                2 => passing(),
+                _ => current(request.headers()).unwrap_or_else(page),
+            })
+        }
+    });
+    let app = CacheLayer::new().cache(cache).layer(page);
+    get(&app, "/").await;
+    clock.advance(10 * SECOND);
+    assert_eq!(get(&app, "/").await.text(), "passing");
+    let confirmed = get(&app, "/").await;
+    assert!(confirmed.cache().contains("fwd-status=304; stored"));
+    assert_eq!(confirmed.text(), "page");
+}
