@@ -476,7 +476,6 @@ impl<S> CacheService<S> {
                 return ResponseFuture::ready(response);
             }
             miss.purpose = Purpose::Part;
-            miss.queues = false;
             miss.held = None;
         } else if !validated && !admitted.conditional && self.config.manner == Manner::SharedProxy {
             miss.find_beginning();
