@@ -278,3 +278,25 @@ async fn quotes_that_are_never_closed_hide_nothing() {
         assert!(reused(&make(), 200, &headers).await, "{kind}: {headers}");
     }
 }
+
+/// The same of a line that is out of form in another way: what it may forbid is forbidden.
+#[tokio::test]
+async fn lines_out_of_form_hide_nothing() {
+    let mut failures = Failures::default();
+    for (text, expected) in [
+        ("max-age=60; no-store", false),
+        ("public; no-store, max-age=60", false),
+        ("max-age=60, public no-store", false),
+        ("max-age=60, \"no-store\"", false),
+        ("max-age=60, =private", false),
+        ("max-age=60, foo=\"a\" no-cache", false),
+        ("max-age=60, foo=\"no-store; private\"", true),
+        ("max-age=60, foo; bar", true),
+    ] {
+        for (kind, rig) in both() {
+            let headers = format!("cache-control: {text}");
+            let found = reused(&rig, 200, &headers).await;
+            failures.check(found == expected, || format!("{kind}: {text}: {found}"));
+        }
+    }
+}

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName};
 use smallvec::SmallVec;
 
-use super::directives::{Directive, directives};
+use super::directives::{Directive, directives, words};
 use super::targeted;
 
 /// The directives of a response that a shared cache heeds.
@@ -43,8 +43,13 @@ impl CacheControl {
         let mut control = Self::default();
         for line in headers.get_all(CACHE_CONTROL) {
             control.present = true;
+            let mut well_formed = true;
             for directive in directives(line.as_bytes()) {
+                well_formed &= directive.is_well_formed();
                 control.add(&directive);
+            }
+            if !well_formed {
+                control.believe(line.as_bytes());
             }
         }
         control
@@ -87,6 +92,18 @@ impl CacheControl {
             self.stale_while_revalidate = least(self.stale_while_revalidate);
         } else if is("stale-if-error") {
             self.stale_if_error = least(self.stale_if_error);
+        }
+    }
+
+    /// Believes whatever a line that is out of form may forbid.
+    fn believe(&mut self, line: &[u8]) {
+        for word in words(line) {
+            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+            if is("no-store") {
+                (self.no_store, self.must_understand) = (true, false);
+            }
+            self.no_cache |= is("no-cache");
+            self.private |= is("private");
         }
     }
 
@@ -207,6 +224,23 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn whatever_forbids_in_a_line_out_of_form_is_believed() {
+        for text in [
+            "max-age=60; no-store",
+            "public no-store",
+            "foo=1 No-Store, max-age=60",
+            "\"no-store\"",
+            "must-understand, no-store; max-age=60",
+        ] {
+            let control = of(&[text]);
+            assert!(control.no_store && !control.must_understand, "{text}");
+        }
+        assert!(of(&["a; private"]).private && of(&["a b, c=no-cache d"]).no_cache);
+        assert!(of(&["a; private=\"x-a\""]).private);
+        assert!(!of(&["a; x-no-store, no-stores"]).no_store);
     }
 
     #[test]

@@ -15,6 +15,11 @@ pub(crate) struct Directive<'a> {
 }
 
 impl Directive<'_> {
+    /// Whether it is what the syntax says: a token, and perhaps `=` with a token or a quoted string.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.sound && is_token(self.name) && self.value.is_none_or(|v| is_token(v) || is_quoted(v))
+    }
+
     /// Its value as delta-seconds (RFC 9111, section 1.2.2), also where it is quoted.
     pub(crate) fn seconds(&self) -> Option<u32> {
         let value = self.value.filter(|_| self.sound)?;
@@ -59,11 +64,38 @@ pub(crate) fn directives(mut line: &[u8]) -> impl Iterator<Item = Directive<'_>>
                 Some((_, rest)) => line = rest,
                 None => line = &[],
             }
-            if !name.is_empty() {
+            if !name.is_empty() || directive.value.is_some() {
                 return Some(directive);
             }
         }
     })
+}
+
+/// The words of a line, whatever separates them.
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| !is_token_byte(*byte))
+}
+
+fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether it is one quoted string, from its first byte to its last.
+fn is_quoted(text: &[u8]) -> bool {
+    let Some(inside) = text.strip_prefix(b"\"") else {
+        return false;
+    };
+    let mut escaped = false;
+    let end = inside.iter().position(|&byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.is_some_and(|end| end + 1 == inside.len())
 }
 
 const fn is_space(byte: u8) -> bool {
@@ -107,6 +139,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn forms() {
+        let well_formed = |line: &str| directives(line.as_bytes()).all(|d| d.is_well_formed());
+        for line in [
+            "",
+            "a",
+            "a=1, ,b=\"c, \\\" d\"\t,",
+            "max-age='60'",
+            "a=\"\"",
+        ] {
+            assert!(well_formed(line), "{line}");
+        }
+        for line in [
+            "a b",
+            "a; b",
+            "a=",
+            "=a",
+            "a = 1",
+            "a=b c",
+            "a=\"b\"c",
+            "a=\"b\" \"c\"",
+            "a=\"b",
+            "\"a\"",
+        ] {
+            assert!(!well_formed(line), "{line}");
+        }
+    }
+
+    #[test]
     fn lines_are_lists() {
         let parsed = |line: &'static str| -> Vec<_> {
             directives(line.as_bytes())
@@ -128,7 +188,7 @@ mod tests {
             ]
         );
         assert!(parsed("").is_empty() && parsed(" , ,").is_empty());
-        assert_eq!(parsed("=1, a").len(), 1);
+        assert_eq!(parsed("=1, a").len(), 2);
         assert_eq!(
             parsed("a, b=\"1, c, d=2"),
             [
