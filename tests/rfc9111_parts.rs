@@ -407,3 +407,16 @@ async fn a_whole_answer_to_a_range_is_a_whole_answer() {
         assert_eq!(parts(&whole), (200, None, OTHER), "{kind}");
     }
 }
+
+/// RFC 9110, section 14.4: `Content-Range` means nothing in a 200, so what it is in may be a part or the
+/// whole; nobody else gets it.
+#[tokio::test]
+async fn a_200_with_a_content_range_is_not_stored() {
+    for request in ["", "range: bytes=0-2"] {
+        let rig = proxy();
+        let headers = "cache-control: max-age=60|content-range: bytes 0-2/6";
+        rig.origin(200, headers, "one").origin(200, "", "second");
+        assert_eq!(rig.get("/", request).await.text(), "one");
+        assert_eq!(rig.get("/", "").await.text(), "second", "{request}");
+    }
+}

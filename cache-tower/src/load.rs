@@ -482,7 +482,9 @@ impl Loaded {
                 said: self.declared.life,
                 layer: self.config.life,
                 authorized: self.sent.contains_key(AUTHORIZATION),
-                part: self.purpose == Purpose::Part && Part::of(&parts.headers).is_some(),
+                part: self.purpose == Purpose::Part
+                    && parts.status == StatusCode::PARTIAL_CONTENT
+                    && Part::of(&parts.headers).is_some(),
                 received: self.cache.clock().system_time(),
                 took: self.cache.clock().now().since(self.lead.began()),
             },
