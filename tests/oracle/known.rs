@@ -200,6 +200,17 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        why: "5.2: a line out of form is believed in whatever it may forbid",
+        ways: &[Less],
+        holds: |d| {
+            d.line("cache-control", |line| {
+                let line = line.to_lowercase();
+                let forbids = ["no-store", "no-cache", "private"];
+                forbids.iter().any(|word| line.contains(word)) && !is_well_formed(&line)
+            })
+        },
+    },
+    Known {
         why: "5.2.2.4, 5.2.2.7: `no-cache` and `private` with names forbid those fields alone",
         ways: &[More],
         holds: |d| {
@@ -416,6 +427,19 @@ pub(crate) const KNOWN: &[Known] = &[
 const THEIR_STATUSES: [u16; 14] = [
     200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 501,
 ];
+
+/// Whether every value in it is a token or a quoted string.
+fn is_well_formed(line: &str) -> bool {
+    let mut headers = HeaderMap::new();
+    headers.insert("line", line.parse().unwrap());
+    let mut values = list(&headers, "line")
+        .into_iter()
+        .filter_map(|(_, value)| value);
+    values.all(|value| {
+        let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+        quoted || !value.is_empty() && !value.contains([' ', '"'])
+    })
+}
 
 /// Digits, in double quotes or not.
 fn is_number(value: &str) -> bool {

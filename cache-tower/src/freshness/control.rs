@@ -41,16 +41,18 @@ impl CacheControl {
     /// Reads all `Cache-Control` lines.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
-        for line in headers.get_all(CACHE_CONTROL) {
+        let lines = || {
+            let lines = headers.get_all(CACHE_CONTROL).iter();
+            lines.map(http::HeaderValue::as_bytes)
+        };
+        for line in lines() {
             control.present = true;
-            let mut well_formed = true;
-            for directive in directives(line.as_bytes()) {
-                well_formed &= directive.is_well_formed();
-                control.add(&directive);
-            }
-            if !well_formed {
-                control.believe(line.as_bytes());
-            }
+            directives(line).for_each(|directive| control.add(&directive));
+        }
+        // What cannot be read comes last, so that nothing else takes back what it forbids.
+        let out_of_form = |line: &&[u8]| !directives(line).all(|d| d.is_well_formed());
+        for line in lines().filter(out_of_form) {
+            control.believe(line);
         }
         control
     }
@@ -235,8 +237,10 @@ mod tests {
             "\"no-store\"",
             "must-understand, no-store; max-age=60",
         ] {
-            let control = of(&[text]);
-            assert!(control.no_store && !control.must_understand, "{text}");
+            for lines in [[text, "foo"], [text, "must-understand"]] {
+                let control = of(&lines);
+                assert!(control.no_store && !control.must_understand, "{text}");
+            }
         }
         assert!(of(&["a; private"]).private && of(&["a b, c=no-cache d"]).no_cache);
         assert!(of(&["a; private=\"x-a\""]).private);
