@@ -6,10 +6,10 @@ use http::response::Parts;
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
+use crate::admit::Depth;
 use crate::freshness::Manner;
 use crate::future::Oneshot;
 use crate::piece::Piece;
-use crate::service::Depth;
 use crate::stored::strip;
 use crate::validation::Validators;
 

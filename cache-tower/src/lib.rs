@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod admit;
 mod ask;
 mod body;
 mod conditional;
@@ -20,6 +21,8 @@ mod future;
 mod key;
 mod layer;
 mod load;
+mod loaded;
+mod look;
 mod miss;
 mod piece;
 mod policy;

@@ -15,20 +15,22 @@ use http_body::Body;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
+use crate::admit::Depth;
 use crate::ask::{Purpose, for_all};
 use crate::body::{BoxError, CacheBody};
 use crate::freshness::Demands;
 use crate::future::Oneshot;
 use crate::key::{KeyBuf, client_uri, matched_route};
 use crate::layer::Config;
-use crate::load::{Led, Load, SharedHead, may_stand_in};
+use crate::load::{Led, Load, SharedHead};
+use crate::loaded::may_stand_in;
+use crate::look::{Look, look, response_of, will_do};
 use crate::piece::Piece;
 use crate::reader::{Likeness, OwnLoad, Role};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::respond::{Asked, Client, Passed, passing, reuse_part};
 use crate::routes::Route;
-use crate::service::{Depth, Look, look, response_of, will_do};
 use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant};
 

@@ -4,35 +4,29 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use cache_core::respond::{self, Arrival, Found, Held};
-use cache_core::{Cache, NotStorable, Reason, Timestamp};
-use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use cache_core::respond::{self, Found};
+use cache_core::{Cache, NotStorable, Reason};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use crate::admit::{Admitted, Depth};
 use crate::ask::Purpose;
 use crate::body::{BoxError, CacheBody};
-use crate::freshness::{Demands, Manner, Stands};
+use crate::freshness::{Demands, Manner};
 use crate::future::{Oneshot, ResponseFuture};
-use crate::key::{
-    KeyBuf, Odd, Realm, are_plain, client_uri, is_ambiguous, odd, write_asked_in_front, write_key,
-    write_rewritten,
-};
+use crate::key::KeyBuf;
 use crate::layer::Config;
+use crate::look::{Look, Usable, look_further, response_of};
 use crate::miss::{Miss, refresh};
-use crate::policy::{Bypass, Cookies};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
-use crate::respond::{Asked, Passed, is_recorded_here, reuse, unavailable};
+use crate::respond::{Passed, is_recorded_here, reuse, unavailable};
 use crate::status::{Forward, show_key};
-use crate::stored::{Kept, Stored, Variant};
+use crate::stored::Kept;
 
 /// A service with a cache in front of it; see [`CacheLayer`](crate::CacheLayer).
 ///
@@ -42,28 +36,6 @@ use crate::stored::{Kept, Stored, Variant};
 pub struct CacheService<S> {
     inner: S,
     config: Arc<Config>,
-}
-
-/// How many layers of caching a request is within, so that their keys do not meet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Depth(pub(crate) u8);
-
-impl Depth {
-    /// How deep a request is.
-    pub(crate) fn of<B>(request: &Request<B>) -> u8 {
-        request
-            .extensions()
-            .get::<Self>()
-            .map_or(0, |depth| depth.0)
-    }
-
-    /// Notes that the request goes through one layer more.
-    pub(crate) fn deepen<B>(request: &mut Request<B>) {
-        let depth = Self::of(request);
-        request
-            .extensions_mut()
-            .insert(Self(depth.saturating_add(1)));
-    }
 }
 
 impl<S> CacheService<S> {
@@ -84,247 +56,6 @@ impl<S> CacheService<S> {
     /// The service inside.
     pub fn into_inner(self) -> S {
         self.inner
-    }
-}
-
-/// What of a request's headers matters here, seen in one pass over them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen<'r> {
-    host: Option<&'r HeaderValue>,
-    authorized: bool,
-    conditional: bool,
-    range: bool,
-    asked_in_front: bool,
-    cookie: bool,
-    refusal: Option<Refusal>,
-}
-
-impl<'r> Seen<'r> {
-    #[inline]
-    fn of(headers: &'r HeaderMap) -> Self {
-        let mut seen = Self::default();
-        for (name, value) in headers {
-            if *name == HOST {
-                // Which of several the handler believes cannot be known.
-                if seen.host.replace(value).is_some() {
-                    seen.refusal = Some(Refusal::Host);
-                }
-            } else if *name == COOKIE {
-                seen.cookie = true;
-            } else if *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE {
-                seen.conditional = true;
-            } else if *name == AUTHORIZATION {
-                seen.authorized = true;
-            } else if *name == IF_MATCH || *name == IF_UNMODIFIED_SINCE {
-                seen.refusal = Some(Refusal::Precondition);
-            } else if *name == RANGE {
-                seen.range = true;
-            } else if (*name == CONTENT_LENGTH && value != "0") || *name == TRANSFER_ENCODING {
-                seen.refusal = Some(Refusal::RequestBody);
-            } else {
-                match odd(name) {
-                    Odd::Other => {}
-                    Odd::Asked => seen.asked_in_front = true,
-                    Odd::Method => seen.refusal = Some(Refusal::MethodOverride),
-                }
-            }
-        }
-        seen
-    }
-}
-
-/// What is to be looked for, and how it is to be answered.
-#[derive(Clone, Copy)]
-struct Admitted {
-    head: bool,
-    /// Whether it has conditions or a range.
-    conditional: bool,
-    /// Whether it asks for a part.
-    range: bool,
-}
-
-impl Admitted {
-    #[inline]
-    fn asked<'r, B>(&self, request: &'r Request<B>, depth: u8) -> Asked<'r> {
-        Asked {
-            head: self.head,
-            conditions: self.conditional.then(|| request.headers()),
-            nested: depth > 0,
-        }
-    }
-}
-
-impl Config {
-    /// Writes the key to look a request up under, or says why it passes by.
-    #[inline]
-    fn admit<B: Body>(
-        &self,
-        request: &Request<B>,
-        depth: u8,
-        key: &mut KeyBuf,
-    ) -> Result<Admitted, Refusal> {
-        let extensions = request.extensions();
-        if extensions.get::<Bypass>().is_some() || respond::bypassed() {
-            return Err(Refusal::Bypass);
-        }
-        let head = match *request.method() {
-            Method::GET => false,
-            Method::HEAD => true,
-            _ => return Err(Refusal::Method),
-        };
-        let headers = request.headers();
-        let seen = Seen::of(headers);
-        if let Some(refusal) = seen.refusal {
-            return Err(refusal);
-        }
-        // A frame of HTTP/2 is announced by no header.
-        if !request.body().is_end_stream() {
-            return Err(Refusal::RequestBody);
-        }
-        let uri = client_uri(request.uri(), extensions);
-        if is_ambiguous(uri, seen.host) {
-            return Err(Refusal::Host);
-        }
-        if seen.cookie && self.life.is_some() && self.cookies.is_none() {
-            return Err(Refusal::Cookie);
-        }
-        if seen.cookie && matches!(self.cookies, Some(Cookies::Vary(_))) && !are_plain(headers) {
-            return Err(Refusal::CookieForm);
-        }
-        let realm = Realm {
-            layer: &self.name,
-            depth,
-            authorized: seen.authorized && self.manner == Manner::Application,
-            cookies: self.cookies.as_ref(),
-        };
-        write_key(key, uri, seen.host, headers, realm);
-        if seen.asked_in_front {
-            write_asked_in_front(key, headers);
-        }
-        // What is around may have rewritten it, by something that no key shows.
-        let inner = request.uri();
-        if !std::ptr::eq(inner, uri) && inner != uri {
-            write_rewritten(key, inner);
-        }
-        // `Range` means something to GET alone (RFC 9110, section 14.2).
-        let range = seen.range && !head;
-        Ok(Admitted {
-            head,
-            conditional: seen.conditional || range,
-            range,
-        })
-    }
-}
-
-/// Where a look ended.
-pub(crate) struct Look {
-    found: Found<Kept>,
-    arrival: Arrival,
-    /// The names that responses vary by, and the key of the variant, where they are known.
-    pub(crate) selected: Option<Box<Variant>>,
-}
-
-/// Whether what a look found will do.
-enum Usable<'l> {
-    Yes(&'l Held<Kept>, &'l Stored),
-    Unstorable(u16),
-    No(Reason),
-}
-
-impl Look {
-    /// Whether what was found will do, for a request that demands this.
-    fn as_demanded(&self, demands: &Demands) -> Usable<'_> {
-        let (held, reason) = match &self.found {
-            Found::Unstorable(code) => return Usable::Unstorable(*code),
-            Found::Fresh(held, _) => (held, Reason::Hit),
-            Found::Stale(held) => (held, Reason::Stale),
-            Found::Miss(reason, Some(held)) => (held, *reason),
-            Found::Miss(reason, None) => return Usable::No(*reason),
-        };
-        let Some(stored) = response_of(held) else {
-            return Usable::No(Reason::NeverStored);
-        };
-        if will_do(held, stored, reason, demands, self.arrival.at()) {
-            Usable::Yes(held, stored)
-        } else {
-            Usable::No(reason)
-        }
-    }
-
-    /// Whether something is stored that the origin can validate.
-    fn validated(&self) -> bool {
-        let (Found::Fresh(held, _) | Found::Stale(held) | Found::Miss(_, Some(held))) = &self.found
-        else {
-            return false;
-        };
-        response_of(held).is_some_and(|stored| stored.validators().is_some())
-    }
-}
-
-/// Looks for the response to a request: under its key, and where responses vary under the variant's.
-pub(crate) fn look(cache: &Cache, key: &KeyBuf, headers: &HeaderMap) -> Result<Look, Refusal> {
-    let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
-    look_further(cache, key, headers, arrival, found)
-}
-
-fn look_further(
-    cache: &Cache,
-    key: &KeyBuf,
-    headers: &HeaderMap,
-    arrival: Arrival,
-    found: Found<Kept>,
-) -> Result<Look, Refusal> {
-    let names = match &found {
-        Found::Fresh(held, _) | Found::Stale(held) => match &**held {
-            Kept::Variants(names) => Some(names.clone()),
-            Kept::Response(_) => None,
-        },
-        Found::Unstorable(_) | Found::Miss(..) => None,
-    };
-    let Some(names) = names else {
-        return Ok(Look {
-            found,
-            arrival,
-            selected: None,
-        });
-    };
-    let key = names.select(key, headers)?;
-    let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
-    Ok(Look {
-        found,
-        arrival,
-        selected: Some(Box::new(Variant { names, key })),
-    })
-}
-
-/// Whether a response that was found so will do, for a request that demands this.
-pub(crate) fn will_do(
-    held: &Held<Kept>,
-    stored: &Stored,
-    reason: Reason,
-    demands: &Demands,
-    now: Timestamp,
-) -> bool {
-    if !demands.any() {
-        return matches!(reason, Reason::Hit | Reason::Stale);
-    }
-    let expired = matches!(reason, Reason::Hit | Reason::Stale | Reason::Expired);
-    demands.met_by(&Stands {
-        age: stored.age(now),
-        fresh_for: match held.is_stale() {
-            true => Duration::ZERO,
-            false => held.fresh_until().since(now),
-        },
-        expired_for: (expired && !stored.terms.strict).then(|| now.since(held.fresh_until())),
-    })
-}
-
-/// The response of an entry, where it is one.
-#[inline]
-pub(crate) fn response_of(held: &Held<Kept>) -> Option<&Stored> {
-    match &**held {
-        Kept::Response(stored) => Some(stored),
-        Kept::Variants(_) => None,
     }
 }
 
