@@ -490,6 +490,11 @@ async fn begun(headers: [(&'static str, &'static str); 3]) -> (Router, Clock, Fe
     (app, clock, feed, first.into_body())
 }
 
+fn is_collapsed<B>(reply: &http::Response<B>) -> bool {
+    let said = &reply.headers()["cache-status"];
+    said.to_str().unwrap().contains("collapsed")
+}
+
 #[tokio::test]
 async fn what_is_for_the_first_client_alone_is_not_for_its_joiners() {
     let control = "max-age=60, private=\"x-user\"";
@@ -500,8 +505,7 @@ async fn what_is_for_the_first_client_alone_is_not_for_its_joiners() {
     ];
     let (app, _, feed, _first) = begun(headers).await;
     let joined = open(&app, request("/")).await;
-    let said = joined.headers()["cache-status"].to_str().unwrap();
-    assert!(said.contains("collapsed"), "{said}");
+    assert!(is_collapsed(&joined));
     assert!(!joined.headers().contains_key("x-user"));
     drop(feed);
 }
@@ -512,8 +516,7 @@ async fn a_body_that_comes_for_longer_than_it_is_fresh_is_not_joined() {
     let (app, clock, _feed, _first) = begun(headers).await;
     clock.advance(SECOND);
     let late = open(&app, request("/")).await;
-    let said = late.headers()["cache-status"].to_str().unwrap();
-    assert!(!said.contains("collapsed"), "{said}");
+    assert!(!is_collapsed(&late));
     assert_eq!(Reply::of(late).await.text(), "another");
 }
 
@@ -525,8 +528,9 @@ async fn a_body_that_varies_is_joined_by_those_who_select_it() {
         ("vary", "x-of"),
     ];
     let (app, _, feed, _first) = begun(headers).await;
-    let other = send(&app, with("/", &[("x-of", "b")])).await;
-    assert_eq!(other.text(), "another");
+    let other = open(&app, with("/", &[("x-of", "b")])).await;
+    assert!(!is_collapsed(&other));
+    assert_eq!(Reply::of(other).await.text(), "another");
     feed.send(Ok("one".into())).unwrap();
     drop(feed);
     let same = send(&app, with("/", &[("x-of", "a")])).await;
