@@ -26,9 +26,11 @@ pub(crate) struct Difference<'c> {
 /// Which way the layer differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// It reuses what the other asks for, or asks by validators where the other has none.
+    /// It reuses what the other asks for, asks by validators where the other has none, or stores what
+    /// the other does not.
     More,
-    /// It asks where the other reuses, or without validators where the other has some.
+    /// It asks where the other reuses, or without validators where the other has some, or does not
+    /// store what the other does.
     Less,
     /// Both reuse the same, and say something else of it.
     Says,
@@ -44,26 +46,18 @@ use Way::{Answer, Conditions, Less, More, Refuses, Says};
 
 impl Difference<'_> {
     pub(crate) fn way(&self) -> Way {
-        if let Some(answered) = &self.answered {
-            return match answered {
-                (Answered::With(given, stored), Answered::With(status, _)) if given == status => {
-                    if *stored {
-                        More
-                    } else {
-                        Less
-                    }
-                }
-                (Answered::Validated(_, given, stored), Answered::Validated(_, content, _))
-                    if given == content =>
-                {
-                    if *stored {
-                        More
-                    } else {
-                        Less
-                    }
-                }
-                _ => Answer,
-            };
+        use Answered::{Validated, With};
+        match &self.answered {
+            Some((With(given, true), With(status, false))) if given == status => return More,
+            Some((With(given, false), With(status, true))) if given == status => return Less,
+            Some((Validated(_, given, true), Validated(_, content, false))) if given == content => {
+                return More;
+            }
+            Some((Validated(_, given, false), Validated(_, content, true))) if given == content => {
+                return Less;
+            }
+            Some(_) => return Answer,
+            None => {}
         }
         match (&self.ours, &self.theirs) {
             (Outcome::Reused { .. }, Outcome::Asked { .. }) => More,
@@ -245,7 +239,7 @@ pub(crate) const KNOWN: &[Known] = &[
     // What is stored, and for how long.
     Known {
         why: "3: any final status is understood well enough to be stored as its response says",
-        ways: &[More, Answer],
+        ways: &[More],
         holds: |d| d.stored(|said| !THEIR_STATUSES.contains(&said.status)),
     },
     Known {
@@ -291,7 +285,7 @@ pub(crate) const KNOWN: &[Known] = &[
         holds: |d| {
             d.varied()
                 && d.stored(|said| {
-                    ["x-s", "accept-encoding"]
+                    ["x-s", "x-t", "accept-encoding"]
                         .iter()
                         .any(|name| lines(&said.request, name) != lines(&d.request, name))
                 })

@@ -154,7 +154,9 @@ async fn agree(
         Outcome::Asked { .. } => "both ask",
     });
     if !ours.is_asked() {
-        return Ok(true);
+        // What is refreshed in the background is the layer's alone.
+        rig.settle().await;
+        return Ok(rig.asked() == before);
     }
     // An answer to a HEAD is no response to keep.
     if exchange.head {
