@@ -349,6 +349,25 @@ async fn without_its_origin_a_proxy_serves_stale_for_a_day() {
     }
 }
 
+/// What was invalidated is no longer true, origin or not.
+#[tokio::test]
+async fn without_its_origin_a_proxy_serves_nothing_that_was_invalidated() {
+    for stale_if_error in [false, true] {
+        let rig = proxy();
+        let window = if stale_if_error {
+            ", stale-if-error=100"
+        } else {
+            ""
+        };
+        let headers = format!("cache-control: max-age=100{window}|cache-groups: \"page\"");
+        rig.origin(200, &headers, "stored").breaks();
+        rig.get("/", "").await;
+        rig.cache.revalidate_tag("page").await.unwrap();
+        let reply = rig.get("/", "").await;
+        assert_eq!(reply.failed, !stale_if_error, "{reply:?}");
+    }
+}
+
 #[tokio::test]
 async fn without_its_origin_a_proxy_heeds_what_forbids_stale() {
     let mut failures = Failures::default();

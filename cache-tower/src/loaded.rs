@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_core::respond::{self, Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
-use cache_core::{Cache, NotStorable};
+use cache_core::{Cache, NotStorable, Reason};
 use http::header::{AGE, AUTHORIZATION, COOKIE, DATE, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -394,9 +394,11 @@ fn is_cut_off(status: StatusCode) -> bool {
 /// cannot be reached.
 pub(crate) fn may_stand_in(cache: &Cache, held: &Held<Kept>, cut_off: bool) -> bool {
     response_of(held).is_some_and(|stored| {
+        // What was invalidated is served stale only where a window of its own allows it.
         let while_cut_off = || {
-            let stale_for = held.stale_for(cache);
-            stale_for.is_some_and(|stale_for| stale_for < stored.terms.while_cut_off)
+            held.stale_for(cache).is_some_and(|(stale_for, why)| {
+                why != Reason::Tag && stale_for < stored.terms.while_cut_off
+            })
         };
         held.usable_on_error(cache) || (cut_off && while_cut_off())
     })

@@ -109,15 +109,17 @@ impl<V: 'static> Held<V> {
         }
     }
 
-    /// For how long it has been stale by now: zero while it is fresh, `None` where it is dead. Its
-    /// marks are read again.
+    /// For how long it has been stale by now, and why: no time while it is fresh, `None` where it is
+    /// dead. Its marks are read again.
     #[must_use]
-    pub fn stale_for(&self, cache: &Cache) -> Option<Duration> {
+    pub fn stale_for(&self, cache: &Cache) -> Option<(Duration, Reason)> {
         let engine = cache.engine();
         let now = engine.clock.now().0;
         match self.entry.judge(engine.ledger.sequence(), now) {
-            Verdict::Fresh { .. } => Some(Duration::ZERO),
-            Verdict::Stale { since, .. } => Some(Duration::from_nanos(now.saturating_sub(since))),
+            Verdict::Fresh { .. } => Some((Duration::ZERO, Reason::Hit)),
+            Verdict::Stale { since, why, .. } => {
+                Some((Duration::from_nanos(now.saturating_sub(since)), why))
+            }
             Verdict::Dead(_) => None,
         }
     }
