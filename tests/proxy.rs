@@ -62,6 +62,7 @@ around_both! {
     answers_come_as_they_were
     answers_in_every_framing
     bodies_flow_both_ways
+    fields_keep_their_order
     it_lets_go_of_what_its_client_left
     it_lets_requests_end_when_it_stops
     large_heads_and_bodies
@@ -189,6 +190,27 @@ fn answers_come_as_they_were(wrap: &str) {
             );
             let body = if status == 304 { "" } else { "\0\u{ff}\n" };
             assert_eq!(answer.body, body, "{method} {status}");
+        }
+    }
+}
+
+fn fields_keep_their_order(wrap: &str) {
+    for cache_control in ["no-store", "max-age=60"] {
+        let origin = Origin::answers(move |_| {
+            format!(
+                "HTTP/1.1 200 OK\r\nKeep-Alive: 1\r\nX-A: 1\r\nX-Mine: 1\r\nX-B: 1\r\nCache-Control: {cache_control}\r\n\
+                X-C: 1\r\nConnection: x-mine\r\nX-D: 1\r\nContent-Length: 0\r\nX-E: 1\r\n\r\n"
+            )
+        });
+        let proxy = Proxy::of(&origin, wrap);
+        for _ in 0..2 {
+            let answer = proxy.asks("GET", "/");
+            let names = answer
+                .head
+                .split("\r\n")
+                .map(|line| line.split(':').next().unwrap());
+            let own: Vec<_> = names.filter(|name| name.starts_with("x-")).collect();
+            assert_eq!(own, ["x-a", "x-b", "x-c", "x-d", "x-e"], "{cache_control}");
         }
     }
 }

@@ -54,16 +54,18 @@ pub(crate) async fn exchange(
     Ok(response)
 }
 
-/// Removes what is for the next hop alone (RFC 9110, 7.6.1).
+/// Removes what is for the next hop alone (RFC 9110, 7.6.1), and leaves the others in their order.
 fn strip(headers: &mut HeaderMap) {
     let lines = headers.get_all(CONNECTION).iter();
     let named: Vec<_> = lines
         .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
+    let all = headers.iter();
+    *headers = all
+        .filter(|(name, _)| !named.contains(name) && !HOP_BY_HOP.contains(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
 }
 
 /// Whether the body is in a coding that hyper leaves on it.
