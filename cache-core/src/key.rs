@@ -411,3 +411,30 @@ impl BuildHasher for BuildHashed {
         Hashed(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys whose hashes are made to meet.
+    fn met(space: &Space, bytes: &'static [u8]) -> (Key, Key) {
+        let mut one = KeyRef::new(space, bytes).to_key();
+        let mut other = one.clone();
+        one.hash = 7;
+        other.hash = 7;
+        (one, other)
+    }
+
+    #[test]
+    fn a_hash_is_never_the_identity() {
+        let scope = Space::Scope(Arc::default());
+        let (http, same) = met(&Space::Http, b"key");
+        let (in_scope, _) = met(&scope, b"key");
+        let (longer, _) = met(&Space::Http, b"keys");
+        assert!(http.as_ref().equivalent(&same) && http == same);
+        for other in [in_scope, longer] {
+            assert!(!http.as_ref().equivalent(&other), "{http} and {other}");
+            assert_ne!(http, other);
+        }
+    }
+}
