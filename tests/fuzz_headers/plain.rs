@@ -119,7 +119,7 @@ impl Control {
             match well_formed(&line) {
                 Some(directives) => {
                     for (name, value) in directives {
-                        let names = value.is_some_and(|value| is_list_of_names(value));
+                        let names = value.is_some_and(is_list_of_names);
                         match name {
                             b"no-store" => no_store = true,
                             b"must-understand" => understood = true,
@@ -161,8 +161,11 @@ impl Control {
     }
 }
 
+/// A name and what is after its `=`.
+type Directive<'l> = (&'l [u8], Option<&'l [u8]>);
+
 /// The directives of a line that is what RFC 9111, section 5.2, says.
-fn well_formed(mut line: &[u8]) -> Option<Vec<(&[u8], Option<&[u8]>)>> {
+fn well_formed(mut line: &[u8]) -> Option<Vec<Directive<'_>>> {
     let mut directives = Vec::new();
     loop {
         line = line.trim_ascii_start();
