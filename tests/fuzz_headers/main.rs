@@ -138,7 +138,7 @@ static REUSED: AtomicUsize = AtomicUsize::new(0);
 fn config() -> Config {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 3_000;
+        config.cases = 2_000;
     }
     config.failure_persistence = None;
     config

@@ -207,7 +207,7 @@ fn explain(difference: &Difference<'_>) -> Result<bool, TestCaseError> {
 fn config() -> Config {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 5_000;
+        config.cases = 3_000;
     }
     config.failure_persistence = None;
     config
