@@ -37,7 +37,7 @@ pub mod __private {
     }
 }
 
-/// The guide's and the README's examples, as tests.
+/// The guide's examples, as tests.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../docs/guide.md")]
 #[derive(Debug)]
