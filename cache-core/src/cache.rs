@@ -352,6 +352,7 @@ impl Cache {
             profile: None,
             timeout: None,
             tags: tag::names(tags),
+            by_caller: false,
             weigh: V::cache_weight,
         };
         // Boxed with its type erased: loads within loads would otherwise hold one another many times over.

@@ -176,6 +176,7 @@ impl Engine {
         entry.partial = recorded.partial;
         entry.born_stale = recorded.stale;
         entry.failed = failed;
+        entry.by_caller = recorded.by_caller;
         entry.weight = u32::try_from(weight).unwrap_or(u32::MAX);
         (entry, storable)
     }

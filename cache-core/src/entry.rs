@@ -52,6 +52,8 @@ pub(crate) struct Rest {
     pub(crate) born_stale: bool,
     /// Made although a load inside failed: what is made from it may not be stored either.
     pub(crate) failed: bool,
+    /// Its key, or that of a value inside, holds what says who is calling; a key of HTTP shows no such thing.
+    pub(crate) by_caller: bool,
 }
 
 impl<V: ?Sized> Deref for Entry<V> {
@@ -116,6 +118,7 @@ impl<V> Entry<V> {
                 partial: None,
                 born_stale: false,
                 failed: false,
+                by_caller: false,
             }),
             value,
         }

@@ -68,6 +68,8 @@ pub struct CallOptions<V> {
     pub timeout: Option<Duration>,
     /// The explicit tags.
     pub tags: Result<Vec<TagName>, NotStorable>,
+    /// Its key holds what says who is calling: a response made of it is that caller's.
+    pub by_caller: bool,
     /// What a value weighs.
     pub weigh: fn(&V) -> usize,
 }
@@ -159,6 +161,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         R: Send + 'static,
         F: Future<Output = Finished<V, R>> + Send + 'static,
     {
+        self.tell_caller(options.by_caller);
         let unfinished = self.unfinished();
         let fetched = self.load_as_task(options, start).await;
         unfinished.over();
@@ -225,6 +228,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     where
         F: Future<Output = Finished<V, R>>,
     {
+        self.tell_caller(options.by_caller);
         let unfinished = self.unfinished();
         let fetched = self.load_inside(options, start).await;
         unfinished.over();
@@ -376,6 +380,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .and_then(|context| context.path.clone()),
             tags: tags.to_vec(),
             choice: Self::choice(cache.engine(), options),
+            by_caller: options.by_caller,
             weigh: options.weigh,
         }
     }

@@ -25,8 +25,8 @@ pub use crate::spi::{
 pub use crate::verbs::Invalidating;
 
 pub use keys::{
-    ByCacheKey, BySerialize, BySet, KeyArgument, KeyField, Peeled, SerializeSet, StateArgument,
-    Unkeyable, write_type,
+    ByCacheKey, BySerialize, BySet, Caller, KeyArgument, KeyField, Peeled, SerializeSet,
+    StateArgument, Unkeyable, write_type,
 };
 pub use loads::{Awaited, Loading, NoneLimit, Plan, no_time_limit, none_limit, timed_out};
 pub use returns::{
@@ -43,7 +43,8 @@ pub struct Probe<'a, T: ?Sized>(pub &'a T);
 /// The traits of method resolution.
 pub mod dispatch {
     pub use super::keys::{
-        KeyKind, KeyKindNone, KeyKindSerialize, KeyKindSet, PeelNothing, StateKindNone,
+        CallerUnsaid, KeyKind, KeyKindNone, KeyKindSerialize, KeyKindSet, PeelNothing,
+        StateKindNone,
     };
     pub use super::loads::LoadUnsendable;
     pub use super::returns::{

@@ -27,6 +27,7 @@ pub(crate) fn flow(context: &Context, engine: &Arc<Engine>, entry: &Entry, stale
             recorded.fresh_until = entry.fresh_until;
             recorded.stale = stale || entry.born_stale;
             recorded.failed = entry.failed;
+            recorded.by_caller = entry.by_caller;
             record.absorb_recorded(&translated(recorded, engine, outer))
         }
     };

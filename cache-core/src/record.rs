@@ -42,6 +42,8 @@ pub(crate) struct Recorded {
     pub(crate) failed: bool,
     /// The body said that failures inside do not matter.
     pub(crate) failures_allowed: bool,
+    /// Made for one caller: the key of a call inside holds what says who that is.
+    pub(crate) by_caller: bool,
     /// The body invalidated something.
     pub(crate) invalidated: bool,
     /// The lifetime that the body gave.
@@ -62,6 +64,7 @@ impl Recorded {
             stale: false,
             failed: false,
             failures_allowed: false,
+            by_caller: false,
             invalidated: false,
             life: None,
             reads: Vec::new(),
@@ -125,6 +128,7 @@ impl Record {
             recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
             recorded.stale |= served_stale;
             recorded.failed |= inner.failed;
+            recorded.by_caller |= inner.by_caller;
         })
     }
 
@@ -139,6 +143,7 @@ impl Record {
             recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
             recorded.stale |= inner.stale;
             recorded.failed |= inner.failed && !inner.failures_allowed;
+            recorded.by_caller |= inner.by_caller;
             recorded.invalidated |= inner.invalidated;
         })
     }

@@ -124,6 +124,7 @@ async fn a_lone_inner_load_limits_the_life_of_what_is_made_from_it() {
                 profile: None,
                 timeout: None,
                 tags: Ok(Vec::new()),
+                by_caller: false,
                 weigh: |_| 8,
             };
             let body = move || async move {

@@ -336,7 +336,7 @@ fn identity(arg: &PatType, bindings: &[Ident], errors: &mut Errors) -> Option<()
     errors.on(
         arg_tokens(arg),
         format!(
-            "`{name}` says who is calling: decide what it is to the key. `#[cache(key = expr)]` puts what the result depends on into the key; `#[cache(skip)]` leaves it out, and every caller is given the same cached value"
+            "`{name}` says who is calling: decide what it is to the key. `#[cache(key = expr)]` puts what the result depends on into the key; `#[cache(skip)]` leaves it out, and every caller is given the same cached value. A `CacheLayer` outside does not see this key: send a `Vary` that names the header which the result depends on"
         ),
     );
     None

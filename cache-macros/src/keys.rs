@@ -1,11 +1,13 @@
 //! The key of a call: arguments converted once, looked at through their patterns, and written.
 
+use std::iter::once;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::GenericParam;
 use syn::spanned::Spanned;
+use syn::{GenericParam, Type};
 
-use crate::args::{Arg, Passing, Role};
+use crate::args::{Arg, Passing, Role, first_type_argument};
 use crate::web_method::Model;
 
 /// `impl Into<T>` becomes `T`, once.
@@ -44,6 +46,41 @@ pub(crate) fn state_checks(args: &[Arg], private: &TokenStream) -> TokenStream {
             }}
         });
     quote!(#(#checks)*)
+}
+
+/// Whether what is in the key says who is calling, as the compiler finds by the arguments' types; the
+/// states of a handler are those that it names.
+pub(crate) fn by_caller(args: &[Arg], private: &TokenStream) -> TokenStream {
+    let states = args
+        .iter()
+        .filter(|arg| matches!(arg.role, Role::State))
+        .filter_map(|arg| match &arg.ty {
+            Type::Path(path) => first_type_argument(&path.path),
+            _ => None,
+        });
+    let states: Vec<_> = once(quote!(()))
+        .chain(states.map(ToTokens::to_token_stream))
+        .collect();
+    let asked = args.iter().filter(|arg| arg.in_companions()).map(|arg| {
+        let (name, ty) = (&arg.name, &arg.ty);
+        let value = match ty {
+            Type::Reference(_) => quote!(#name),
+            _ => quote!(&#name),
+        };
+        let span = Span::call_site().located_at(ty.span());
+        quote_spanned! {span=>
+            #(|| (&&&#private::Caller::new(#value, ::core::marker::PhantomData::<fn() -> #states>)).says_who_calls())*
+        }
+    });
+    let asked: Vec<_> = asked.collect();
+    if asked.is_empty() {
+        return quote!(false);
+    }
+    quote! {{
+        #[allow(unused_imports)]
+        use #private::dispatch::*;
+        false #(#asked)*
+    }}
 }
 
 /// Statements that leave the encoded call in `__key`.

@@ -15,6 +15,8 @@ pub use responses::{
 
 /// The traits of method resolution, beside those of `cache_core::macro_support::dispatch`.
 pub mod dispatch {
-    pub use super::keys::{KeyKindUndecided, PeelExtractor, StateKind};
+    pub use super::keys::{
+        CallerInParts, CallerInRequest, CallerShown, KeyKindUndecided, PeelExtractor, StateKind,
+    };
     pub use super::responses::{ShapeOfResponse, ValueTagsInside, VerdictByHead};
 }

@@ -340,6 +340,9 @@ impl Loaded {
             return Err(Refusal::TooLarge);
         }
         let mut names = VaryNames::of(&parts.headers)?;
+        if said.by_caller && !self.declared.says_for_whom(&names) {
+            return Err(Refusal::CallerKey);
+        }
         if let Some(known) = &self.selected {
             names = names.with(&known.names)?;
         }

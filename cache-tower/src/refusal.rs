@@ -61,6 +61,10 @@ refusals! {
     CookieForm = "cookie-form",
     /// It has an `Authorization`, and the response does not allow sharing.
     Authorization = "authorization",
+    /// A cached function that it is made of has in its key what says who is calling (a `HeaderMap`, an
+    /// `Extension`, ..), which the layer's key does not show, and no `Vary` of the response names what
+    /// of the request that is. [`CachePolicy::public`](crate::CachePolicy::public) says that it is for all.
+    CallerKey = "caller-key",
     /// Nothing declares the response storable.
     NotDeclared = "not-declared",
     /// The handler's [`CachePolicy::no_store`](crate::CachePolicy::no_store).

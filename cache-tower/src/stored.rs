@@ -57,6 +57,11 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
+    /// Whether a response that varies by these names and was made for one caller says who else may have it.
+    pub(crate) fn says_for_whom(&self, names: &VaryNames) -> bool {
+        names.select_callers() || self.policy.as_ref().is_some_and(CachePolicy::is_public)
+    }
+
     /// Its bytes in memory.
     fn weight(&self) -> usize {
         let tags = self.policy.iter().flat_map(CachePolicy::tag_texts);

@@ -30,6 +30,7 @@ use crate::recording::{Chunks, Recording};
 use crate::refusal::Refusal;
 use crate::respond::tell_client;
 use crate::stored::{Declared, Kept, Stored, Terms, Variant, clean, strip};
+use crate::vary::VaryNames;
 
 /// For how long the names are kept that responses vary by.
 const INDEX_LIFE: Life = Life::from_secs(30 * 24 * 3600);
@@ -266,6 +267,13 @@ impl Storing {
         {
             refuse(self.lead, Refusal::BodyFailed, &self.paths);
             return Err(Refusal::BodyFailed);
+        }
+        // What its body called is known only now.
+        if self.lead.scope().said().by_caller
+            && !VaryNames::of(&parts.headers).is_ok_and(|names| self.declared.says_for_whom(&names))
+        {
+            refuse(self.lead, Refusal::CallerKey, &self.paths);
+            return Err(Refusal::CallerKey);
         }
         let (mut headers, body, part) = self
             .joined(part.as_ref(), &body)

@@ -2,7 +2,10 @@
 //! (RFC 9111, section 4.1).
 
 use http::HeaderMap;
-use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
+use http::header::{
+    ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
+};
 use smallvec::SmallVec;
 
 use crate::key::KeyBuf;
@@ -65,6 +68,18 @@ impl VaryNames {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether any of them is of the handler's choice: these are put into every response by what
+    /// compresses or answers other origins.
+    pub(crate) fn select_callers(&self) -> bool {
+        let routine = [
+            ACCEPT_ENCODING,
+            ORIGIN,
+            ACCESS_CONTROL_REQUEST_METHOD,
+            ACCESS_CONTROL_REQUEST_HEADERS,
+        ];
+        self.0.iter().any(|name| !routine.contains(name))
     }
 
     /// Its bytes on the heap, about.

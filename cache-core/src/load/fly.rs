@@ -30,6 +30,7 @@ pub(super) struct Plan<V> {
     pub(super) path: Option<Arc<RequestPath>>,
     pub(super) tags: Vec<Arc<TagRecord>>,
     pub(super) choice: Result<LifeChoice, NotStorable>,
+    pub(super) by_caller: bool,
     pub(super) weigh: fn(&V) -> usize,
 }
 
@@ -59,7 +60,10 @@ where
     };
     Counters::count(&engine.counters.loads);
     let record = Record::new(&engine);
-    record.with(|recorded| plan.tags.iter().for_each(|tag| recorded.add(tag)));
+    record.with(|recorded| {
+        plan.tags.iter().for_each(|tag| recorded.add(tag));
+        recorded.by_caller = plan.by_caller;
+    });
     let context = Arc::new(Context {
         cache: Some(plan.cache),
         record: Some(Arc::clone(&record)),

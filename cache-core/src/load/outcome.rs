@@ -107,6 +107,14 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
+    /// Tells what is around the call that it is one caller's, whatever the call comes to: a failure is too.
+    pub(super) fn tell_caller(&self, by_caller: bool) {
+        if by_caller && let Some(record) = self.context.as_ref().and_then(|c| c.record.as_ref()) {
+            // Where what is around it is over, nothing is made of that.
+            let _ = record.with(|recorded| recorded.by_caller = true);
+        }
+    }
+
     /// A call that is left before it came to anything is a failure inside what is around it: by a
     /// panic that is caught there, or dropped there (`select!`, a time limit).
     pub(super) fn unfinished(&self) -> Unfinished {

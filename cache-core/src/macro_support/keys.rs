@@ -2,6 +2,8 @@
 //! not.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Serialize;
 
@@ -209,6 +211,35 @@ impl NotState {
     note = "decide at the argument: `#[cache(key = expr)]` or `#[cache(skip)]`"
 )]
 pub trait StateArgument {}
+
+/// An argument, and a state that a handler may be given: the compiler is asked whether it says who is
+/// calling by what the key of an HTTP request does not show. `cache-tower` knows what does.
+pub struct Caller<'a, T: ?Sized, S>(&'a T, PhantomData<fn() -> S>);
+
+impl<'a, T: ?Sized, S> Caller<'a, T, S> {
+    /// Asks about `argument`.
+    pub fn new(argument: &'a T, _: PhantomData<fn() -> S>) -> Self {
+        Self(argument, PhantomData)
+    }
+}
+
+impl<T: ?Sized, S> fmt::Debug for Caller<'_, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caller")
+    }
+}
+
+/// Anything that is no extractor says nothing of that.
+pub trait CallerUnsaid {
+    /// Tells whether it says who is calling.
+    fn says_who_calls(&self) -> bool;
+}
+
+impl<T: ?Sized, S> CallerUnsaid for Caller<'_, T, S> {
+    fn says_who_calls(&self) -> bool {
+        false
+    }
+}
 
 /// Writes a type argument, so that `load::<A>` and `load::<B>` are two functions to the cache.
 #[inline]

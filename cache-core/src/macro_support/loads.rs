@@ -100,12 +100,14 @@ impl<V, R> Plan<V, R> {
         profile: Option<&'static str>,
         timeout: Option<Duration>,
         tags: Vec<Cow<'static, str>>,
+        by_caller: bool,
     ) -> CallOptions<V> {
         CallOptions {
             life,
             profile,
             timeout,
             tags: crate::tag::names(tags),
+            by_caller,
             weigh: self.weigh,
         }
     }

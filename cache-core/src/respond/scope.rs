@@ -36,6 +36,8 @@ pub struct Said {
     pub life: Option<Life>,
     /// Whether a tag was added: by `cache_tag`, or by a cached call inside.
     pub tagged: bool,
+    /// Whether a cached call inside was keyed by what says who is calling.
+    pub by_caller: bool,
     /// Why the response may not be stored.
     pub refusal: Option<NotStorable>,
     /// What the cached calls that the handler made itself came to, the first few of them.
@@ -111,6 +113,7 @@ impl Scope {
         self.record.with(|recorded| {
             entry.tags.iter().for_each(|tag| recorded.add(tag));
             recorded.partial = recorded.partial.or(entry.partial);
+            recorded.by_caller |= entry.by_caller;
         });
     }
 
@@ -125,6 +128,7 @@ impl Scope {
                 .tags
                 .iter()
                 .any(|tag| crate::tag::is_explicit(tag.name())),
+            by_caller: recorded.by_caller,
             refusal: recorded.refusal(),
             reads: recorded
                 .reads

@@ -206,6 +206,7 @@ pub(crate) fn options<V: cache_core::CacheWeight>(tags: &[&str]) -> CallOptions<
         profile: None,
         timeout: None,
         tags: tags.iter().map(|tag| TagName::user(tag)).collect(),
+        by_caller: false,
         weigh: V::cache_weight,
     }
 }

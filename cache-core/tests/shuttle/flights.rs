@@ -47,6 +47,7 @@ async fn read_here(world: Arc<World>) -> u64 {
         profile: None,
         timeout: None,
         tags: Ok(Vec::new()),
+        by_caller: false,
         weigh: |_| 8,
     };
     let body = async {

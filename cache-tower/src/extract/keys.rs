@@ -1,12 +1,12 @@
 //! Which extractors may be a part of a key, and what of them is written.
 
 use axum::extract::{
-    Json, MatchedPath, NestedPath, OriginalUri, Path, Query, RawForm, RawPathParams, RawQuery,
-    Request, State,
+    FromRequest, FromRequestParts, Json, MatchedPath, NestedPath, OriginalUri, Path, Query,
+    RawForm, RawPathParams, RawQuery, Request, State,
 };
 use axum::{Extension, Form};
 use bytes::Bytes;
-use cache_core::macro_support::Probe;
+use cache_core::macro_support::{Caller, Probe};
 use cache_core::{CacheKey, KeyWriter};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
@@ -232,7 +232,43 @@ impl CallerUndecided {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says who is calling: decide what it is to the key",
     label = "not decided",
-    note = "at the argument: `#[cache(key = expr)]` puts what the result depends on into the key; `#[cache(skip)]` leaves it out, and every caller is given the same cached value"
+    note = "at the argument: `#[cache(key = expr)]` puts what the result depends on into the key; `#[cache(skip)]` leaves it out, and every caller is given the same cached value",
+    note = "a `CacheLayer` outside does not see this key: send a `Vary` that names the header which the result depends on, or it stores no response made of it"
 )]
 pub trait SaysWhoCalls {}
 impl<T: SaysWhoCalls + ?Sized> SaysWhoCalls for &T {}
+
+/// What says nothing of the caller that the key of an HTTP request does not show: the URI and its parts,
+/// a body (a request with one is never answered from the cache), the application's own state.
+pub trait ShownByKey {}
+
+impl<T: ExtractorKey> ShownByKey for T {}
+impl<S> ShownByKey for State<S> {}
+impl ShownByKey for String {}
+impl ShownByKey for Bytes {}
+impl ShownByKey for () {}
+impl<T: ShownByKey, E> ShownByKey for Result<T, E> {}
+
+macro_rules! callers {
+    ($($(#[$doc:meta])* $way:ident: $of:ty where $bound:path => $says:literal;)+) => { $(
+        $(#[$doc])*
+        pub trait $way {
+            /// Tells whether it says who is calling.
+            fn says_who_calls(&self) -> bool;
+        }
+
+        impl<T: $bound, S> $way for $of {
+            fn says_who_calls(&self) -> bool {
+                $says
+            }
+        }
+    )+ };
+}
+callers! {
+    /// Extractors that are a part of the URI, and the like.
+    CallerShown: &&&Caller<'_, T, S> where ShownByKey => false;
+    /// Extractors that take what they like of the head: known or not, it may say who is calling.
+    CallerInParts: &&Caller<'_, T, S> where FromRequestParts<S> => true;
+    /// Those that take the whole request.
+    CallerInRequest: &Caller<'_, T, S> where FromRequest<S> => true;
+}
