@@ -36,7 +36,7 @@ pub enum InvalidateError {
     },
     /// A cache was built, but none is current here.
     #[error(
-        "a `Cache` was built but none is current here: call `.install()` on it once, run this inside `cache.enter(..)` or below a `CacheLayer`, or call the method of the cache itself"
+        "a `Cache` was built but none is current here: call `.install()` on it once, run this inside `cache.enter(..)` or below a `CacheLayer` that has it by `.cache(..)`, or call the method of the cache itself"
     )]
     NoCurrentCache,
 }

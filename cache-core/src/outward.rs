@@ -88,19 +88,18 @@ pub(crate) fn late(engine: &Engine) {
 
 /// Says, once, that what asked to be cached is not: without tracing there is only standard error.
 #[cold]
-pub(crate) fn warn_no_cache(space: &Space) {
+pub(crate) fn warn_no_cache(name: &str) {
     static SAID: std::sync::Once = std::sync::Once::new();
     SAID.call_once(|| {
-        let name = space.name();
         #[cfg(feature = "tracing")]
         tracing::warn!(
             name,
-            "not cached: a `Cache` was built but is neither installed nor entered here"
+            "not cached: a `Cache` was built but is neither installed nor entered here, nor given to the layer"
         );
         #[cfg(not(feature = "tracing"))]
         eprintln!(
             "revalidate: `{name}` is not cached: a `Cache` was built but is neither installed \
-             (`.install()`) nor entered (`cache.enter(..)`) here"
+             (`.install()`) nor entered (`cache.enter(..)`) here, nor given to the layer (`.cache(..)`)"
         );
     });
 }

@@ -53,6 +53,11 @@ pub fn invalidate(cache: &Cache, names: &[TagName]) {
     engine.invalidate(Kind::Hard, names);
 }
 
+/// Says, once, that a layer caches nothing, as no cache is current.
+pub fn warn_no_cache() {
+    crate::outward::warn_no_cache("CacheLayer");
+}
+
 /// Whether a load or a response around this call is being recorded.
 #[must_use]
 pub fn in_record() -> bool {

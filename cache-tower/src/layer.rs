@@ -83,7 +83,7 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// # What clients see
 ///
 /// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
-/// [`Refusal`](crate::Refusal)'s tokens (`stored` on a response that is still being streamed says that
+/// [`Refusal`](crate::Refusal)'s tokens, or `no-current-cache` where there is none (`stored` on a response that is still being streamed says that
 /// it will be, unless its body fails or grows too large), after what the cached functions came to that
 /// the handler called, each by its own name without its modules (`contact; hit`); and `Age` on what
 /// was stored.

@@ -224,7 +224,9 @@ pub(crate) struct Passed {
     /// `None` within a response that is recorded with this cache: that one's is in force, and learns
     /// what there is to learn.
     scope: Option<Scope>,
-    told: Option<(Cache, Forward, &'static str)>,
+    /// `None`: there is none.
+    cache: Option<Cache>,
+    told: Handled,
 }
 
 impl Passed {
@@ -243,7 +245,8 @@ impl Passed {
         Self {
             changes: Unsafe::of(request),
             scope,
-            told: Some((cache.clone(), forward, detail)),
+            cache: Some(cache.clone()),
+            told: Handled::passed(forward, detail),
         }
     }
 
@@ -252,7 +255,8 @@ impl Passed {
         Self {
             changes: None,
             scope: None,
-            told: None,
+            cache: None,
+            told: Handled::passed(Forward::Bypass, "no-current-cache"),
         }
     }
 
@@ -278,13 +282,12 @@ impl Passed {
             scope.flow();
             status::append_reads(scope, response.headers_mut());
         }
-        if let Some((cache, forward, detail)) = &self.told {
-            if let Some(changes) = &self.changes {
-                let names = changes.invalidated_by(response.status(), response.headers());
-                respond::invalidate(cache, &names);
-            }
-            Handled::passed(*forward, detail).append(cache.namespace(), response.headers_mut());
+        if let (Some(cache), Some(changes)) = (&self.cache, &self.changes) {
+            let names = changes.invalidated_by(response.status(), response.headers());
+            respond::invalidate(cache, &names);
         }
+        let namespace = self.cache.as_ref().map_or("revalidate", Cache::namespace);
+        self.told.append(namespace, response.headers_mut());
         response
     }
 }

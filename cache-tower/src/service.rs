@@ -110,7 +110,10 @@ impl<S> CacheService<S> {
                     current = cache;
                     &current
                 }
-                None => return self.pass(request, Passed::without_cache()),
+                None => {
+                    respond::warn_no_cache();
+                    return self.pass(request, Passed::without_cache());
+                }
             },
         };
         let depth = Depth::of(&request);

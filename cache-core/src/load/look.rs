@@ -27,7 +27,7 @@ pub(crate) fn look<V: Clone + Send + Sync + 'static>(
         (_, None) => context::process_cache(),
     };
     let Some(cache) = current else {
-        warn_no_cache(space);
+        warn_no_cache(space.name());
         return Looked::Call(Call::past(None, context, space.clone(), Reason::Bypass));
     };
     if context.as_ref().is_some_and(|context| context.bypass) {
@@ -132,7 +132,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     pub(crate) fn of_current(space: &Space, bytes: &KeyBytes) -> Self {
         let context = context::current();
         let Some(cache) = Cache::current() else {
-            warn_no_cache(space);
+            warn_no_cache(space.name());
             return Self::past(None, context, space.clone(), Reason::Bypass);
         };
         let flaw = bytes.flaw.map(Reason::NotStorable);
