@@ -399,3 +399,40 @@ async fn what_one_clients_cookie_forbids_keeps_nobody_else_from_the_cache() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_is_stale_where_nothing_was_stored() {
+    let (cache, clock) = cache();
+    let layer = CacheLayer::new().cache(cache.clone());
+    let (router, _) = app(layer.clone(), |n| format!("run {n}"));
+    let post = || {
+        let mut request = request("/a");
+        *request.method_mut() = Method::POST;
+        request
+    };
+    let miss = "revalidate; fwd=miss; detail=not-declared";
+    assert_eq!(get(&router, "/a").await.cache(), miss);
+    send(&router, post()).await;
+    assert_eq!(get(&router, "/a").await.cache(), miss, "after a POST");
+    cache.revalidate_path("/a").await.unwrap();
+    assert_eq!(get(&router, "/a").await.cache(), miss, "after its path");
+    clock.advance(30 * SECOND);
+    assert_eq!(get(&router, "/a").await.cache(), miss, "after a while");
+    clock.advance(30 * SECOND);
+    settle().await;
+    assert_eq!(get(&router, "/a").await.cache(), miss, "after a sweep");
+    // Nor where another layer stores.
+    let (inner, _) = app(CacheLayer::new().cache(cache.clone()).ttl("10s"), |n| {
+        format!("run {n}")
+    });
+    let router = inner.layer(layer.ttl("1h"));
+    for _ in 0..2 {
+        let reply = get(&router, "/b").await;
+        let outer = reply.cache();
+        assert!(
+            outer.ends_with("revalidate; fwd=miss; detail=stored-inside"),
+            "{outer}"
+        );
+        clock.advance(30 * SECOND);
+    }
+}

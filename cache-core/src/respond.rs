@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::join::{Joined, Joining, Turn, board, board_refresh};
+pub(crate) use self::look::is_mark;
 pub use self::look::{Arrival, Found, Held, find};
 pub use self::record::{Recording, put};
 pub use self::room::{Reservation, reserve};

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::clock::nanos;
 use crate::engine::Engine;
 use crate::entry::Spent;
+use crate::respond::is_mark;
 use crate::store::Store;
 
 /// From the first invalidation to the sweep: others that follow are swept with it.
@@ -82,7 +83,9 @@ impl Engine {
             match entry.spent(sequence, now) {
                 Spent::Already(why) => {
                     if self.remove_same(key, entry) {
-                        self.trace.note(key.hash(), why);
+                        if !is_mark(entry) {
+                            self.trace.note(key.hash(), why);
+                        }
                         freed = true;
                     }
                 }

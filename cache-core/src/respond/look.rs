@@ -135,6 +135,11 @@ impl<V: 'static> Held<V> {
 /// A key that is known not to be storable, for a while.
 pub(super) struct Unstorable(pub(super) u16);
 
+/// Whether this is such a mark and no response.
+pub(crate) fn is_mark(entry: &Entry) -> bool {
+    entry.value::<Unstorable>().is_some()
+}
+
 /// The outcome of a look.
 #[derive(Debug)]
 pub enum Found<V> {
@@ -169,8 +174,9 @@ pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, 
     let held = engine.store.get(&key);
     let at = engine.clock.now();
     let arrival = Arrival { sequence, at };
+    let absent = || Found::Miss(engine.trace.reason(key.hash()), None);
     let Some(entry) = held else {
-        return (arrival, Found::Miss(engine.trace.reason(key.hash()), None));
+        return (arrival, absent());
     };
     let found = match entry.judge(sequence, at.0) {
         Verdict::Fresh { early } => match entry.value::<Unstorable>() {
@@ -182,8 +188,11 @@ pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, 
         },
         Verdict::Stale { servable, why, .. } => match Held::new(entry, true) {
             Some(held) if servable => Found::Stale(held),
-            held => Found::Miss(why, held),
+            Some(held) => Found::Miss(why, Some(held)),
+            None => absent(),
         },
+        // Of what is only a mark nothing was ever stored that could be stale.
+        Verdict::Dead(_) if is_mark(&entry) => absent(),
         Verdict::Dead(why) => Found::Miss(why, None),
     };
     (arrival, found)
