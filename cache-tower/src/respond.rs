@@ -262,7 +262,7 @@ impl Passed {
 
     /// Gives the layer's tags to what is around, which may store what the layer does not.
     pub(crate) async fn tag<B>(&self, config: &Config, request: &mut Request<B>) {
-        if self.told.is_some() && respond::in_record() {
+        if self.cache.is_some() && respond::in_record() {
             let tags = fill(&config.tags, request).await;
             self.run(|| respond::tag(tags));
         }
