@@ -246,7 +246,7 @@ async fn failing(#[cache(key = sid(headers))] headers: &HeaderMap) -> Result<Str
 }
 
 #[web_method(cache(ttl = "1h"))]
-async fn never(#[cache(key = sid(headers))] headers: &HeaderMap) -> String {
+async fn never(#[cache(key = sid(_headers))] _headers: &HeaderMap) -> String {
     std::future::pending().await
 }
 

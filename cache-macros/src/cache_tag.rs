@@ -67,6 +67,7 @@ fn expand_or_fail(
     };
     let scope = Scope {
         names: &names,
+        unkeyed: &[],
         what: "argument",
         roots,
     };

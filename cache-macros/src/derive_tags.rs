@@ -131,6 +131,7 @@ impl Part {
         };
         let scope = Scope {
             names: &names,
+            unkeyed: &[],
             what: "field",
             roots: &[],
         };

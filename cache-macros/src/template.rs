@@ -17,6 +17,8 @@ const MAX_TAG: usize = 256;
 pub(crate) struct Scope<'a> {
     /// Arguments and bindings of their patterns, or fields.
     pub(crate) names: &'a [Ident],
+    /// Those of them that are no part of the key: calls that differ in one share an entry.
+    pub(crate) unkeyed: &'a [Ident],
     /// `argument` or `field`.
     pub(crate) what: &'a str,
     /// Roots that may be followed by fields: `result`, `self`.
@@ -254,6 +256,13 @@ fn known_name(
             .names
             .iter()
             .any(|n| n.to_string().strip_prefix('_') == Some(name));
+    if scope.unkeyed.iter().any(|known| known.unraw() == name) {
+        errors.at(
+            inside(literal, at.clone()),
+            format!("`{name}` is no part of the key, so calls that differ in it share one entry, and only the first one's tag would drop it: name in tags what the key holds, or let the key hold `{name}`"),
+        );
+        return false;
+    }
     if tuple_field || scope.names.iter().any(|known| known.unraw() == name) {
         return true;
     }
@@ -452,6 +461,7 @@ mod tests {
             .collect();
         let scope = Scope {
             names: &names,
+            unkeyed: &[],
             what: "argument",
             roots: &["result"],
         };
@@ -485,6 +495,7 @@ mod tests {
         let literal = LitStr::new("a{{b}}c", Span::call_site());
         let scope = Scope {
             names: &[],
+            unkeyed: &[],
             what: "argument",
             roots: &[],
         };

@@ -117,12 +117,14 @@ fn expand_or_fail(
 
 /// The function's own tags: those of `cache(tags = ..)` and of `#[cache_tag(..)]` below.
 fn tags(item: &mut Item, options: &CacheOptions, args: &[Arg], errors: &mut Errors) -> Tags {
-    let names: Vec<_> = args
-        .iter()
-        .flat_map(|arg| arg.bindings.iter().cloned())
-        .collect();
+    let bound = |keyed: &dyn Fn(&Arg) -> bool| -> Vec<_> {
+        let args = args.iter().filter(|arg| keyed(arg));
+        args.flat_map(|arg| arg.bindings.iter().cloned()).collect()
+    };
+    let (names, unkeyed) = (bound(&|_| true), bound(&|arg| !arg.in_companions()));
     let scope = Scope {
         names: &names,
+        unkeyed: &unkeyed,
         what: "argument",
         roots: &["result"],
     };

@@ -56,6 +56,16 @@ async fn ambiguous(result: u32) -> u32 {
     result
 }
 
+#[web_method(cache(tags = ["user:{user}"], ttl = 60))]
+async fn skipped(id: u32, #[cache(skip)] user: u32) -> u32 {
+    id
+}
+
+#[web_method(cache(tags = ["{locale}"], key = id, ttl = 60))]
+async fn unread(id: u32, locale: &str) -> u32 {
+    id
+}
+
 #[cache_tag("bookings:{kinds}", "")]
 async fn tagged(kind: &str) {}
 
