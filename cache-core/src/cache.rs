@@ -98,7 +98,7 @@ impl Cache {
     }
 
     /// Makes this the process's cache: cached functions, layers and the free functions use it
-    /// wherever no other is entered.
+    /// wherever no other is entered. It begins empty: where the default one was used before, that is said.
     ///
     /// # Errors
     ///

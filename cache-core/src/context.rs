@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 
 use crate::cache::Cache;
 use crate::error::InstallError;
+use crate::outward::warn_late_install;
 use crate::path_marks::RequestPath;
 use crate::permit::Permit;
 use crate::reason::Reason;
@@ -136,7 +137,11 @@ pub(crate) fn note_built() {
 }
 
 pub(crate) fn install(cache: Cache) -> Result<(), InstallError> {
-    INSTALLED.set(cache).map_err(|_| InstallError)
+    INSTALLED.set(cache).map_err(|_| InstallError)?;
+    if DEFAULT.get().is_some() {
+        warn_late_install();
+    }
+    Ok(())
 }
 
 /// The process's cache: the installed one; else, if none was ever built, a default.

@@ -27,6 +27,7 @@ use crate::flight::{Boarding, Lead, Passenger, Stage};
 use crate::key::{Key, Space};
 use crate::life::Life;
 use crate::marks::TagRecord;
+use crate::outward::warn_unknown_profile;
 use crate::reason::{NotStorable, Reason};
 use crate::sync::{Ordering, spawn};
 use crate::tag::TagName;
@@ -351,7 +352,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     }
 
     /// How the lifetime is decided that the options name.
-    fn choice(engine: &Engine, options: &CallOptions<V>) -> Result<LifeChoice, NotStorable> {
+    fn choice(&self, engine: &Engine, options: &CallOptions<V>) -> Result<LifeChoice, NotStorable> {
         match (options.life, options.profile) {
             (Some(life), _) => Ok(LifeChoice::Explicit(life)),
             (None, None) => Ok(LifeChoice::Default),
@@ -362,7 +363,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .copied()
                 .or_else(|| Life::profile(name))
                 .map(LifeChoice::Explicit)
-                .ok_or(NotStorable::UnknownProfile),
+                .ok_or_else(|| {
+                    warn_unknown_profile(self.space.name(), name);
+                    NotStorable::UnknownProfile
+                }),
         }
     }
 
@@ -379,7 +383,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .as_ref()
                 .and_then(|context| context.path.clone()),
             tags: tags.to_vec(),
-            choice: Self::choice(cache.engine(), options),
+            choice: self.choice(cache.engine(), options),
             by_caller: options.by_caller,
             weigh: options.weigh,
         }

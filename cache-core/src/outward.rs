@@ -104,6 +104,33 @@ pub(crate) fn warn_no_cache(name: &str) {
     });
 }
 
+/// Says, once, that a function's profile is none that the cache has, so that its values are not stored.
+#[cold]
+pub(crate) fn warn_unknown_profile(name: &str, profile: &str) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(name, profile, "not cached: the cache has no such profile");
+        #[cfg(not(feature = "tracing"))]
+        eprintln!(
+            "revalidate: `{name}` is not cached: `{profile}` is neither a profile of the cache \
+             (`Cache::builder().profile(..)`) nor one of seconds, minutes, hours, days, weeks, max"
+        );
+    });
+}
+
+/// Says that the installed cache comes after the one that was in use.
+#[cold]
+pub(crate) fn warn_late_install() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("a cache was installed after the default one was used: it begins empty");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!(
+        "revalidate: a cache was installed after the default one was used, whose values and \
+         invalidations it does not know: install it before anything is cached"
+    );
+}
+
 /// Tells the outside what a read came to, where a feature asks for it.
 #[inline]
 pub(crate) fn tell(space: &Space, reason: Reason, joined: bool) {

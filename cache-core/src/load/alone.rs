@@ -80,7 +80,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         match finished {
             Finished::Store(value) | Finished::StoreFor(value, _) => {
                 // What is made from it lives no longer than it would have, had it been stored.
-                let choice = Self::choice(engine, &options).unwrap_or(LifeChoice::Default);
+                let choice = self.choice(engine, &options).unwrap_or(LifeChoice::Default);
                 recorded.fresh_until = engine.lifetime(began, choice, at_most, &recorded).1;
                 recorded.filled_at = recorded.filled_at.min(began);
                 self.done(engine, None, self.reason, false);
@@ -141,7 +141,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             if let Some(context) = &self.context {
                 if let Some(record) = record {
                     let mut recorded = record.close();
-                    let choice = Self::choice(engine, &options).unwrap_or(LifeChoice::Default);
+                    let choice = self.choice(engine, &options).unwrap_or(LifeChoice::Default);
                     let at_most = match finished {
                         Some(Finished::StoreFor(_, at_most)) => Some(at_most),
                         _ => None,

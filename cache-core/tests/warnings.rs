@@ -1,0 +1,65 @@
+//! What is said on standard error, once per process, of what is set up wrongly: each case is run in a
+//! process of its own, whose output is read.
+#![cfg(not(feature = "tracing"))]
+
+use std::process::Command;
+
+use cache_core::spi::{CallKey, CallOptions, Finished, Function, lookup_anew};
+use cache_core::{Cache, CacheWeight, fetch};
+
+const INSIDE: &str = "WARNINGS_OF_A_CASE";
+
+/// Runs a test of this binary, by name, and returns what it said.
+fn said_by(test: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+#[tokio::test]
+async fn a_profile_that_is_not_known_is_told_once() {
+    static FUNCTION: Function = Function::new("tests::prices", "");
+    if !is_inside() {
+        let said = said_by("a_profile_that_is_not_known_is_told_once");
+        assert_eq!(said.matches("`hourz`").count(), 1, "{said}");
+        assert!(said.contains("`tests::prices` is not cached"), "{said}");
+        return;
+    }
+    let cache = Cache::new();
+    let calls = async {
+        for _ in 0..2 {
+            let options = CallOptions {
+                life: None,
+                profile: Some("hourz"),
+                timeout: None,
+                tags: Ok(Vec::new()),
+                by_caller: false,
+                weigh: u64::cache_weight,
+            };
+            lookup_anew::<u64>(&CallKey::new(&FUNCTION))
+                .load(options, || async { Finished::<_, ()>::Store(1) })
+                .await;
+        }
+    };
+    cache.enter(calls).await;
+}
+
+#[tokio::test]
+async fn a_cache_installed_after_the_default_one_was_used_is_told() {
+    if !is_inside() {
+        let said = said_by("a_cache_installed_after_the_default_one_was_used_is_told");
+        assert!(said.contains("installed after the default one"), "{said}");
+        return;
+    }
+    let load = || async { Ok::<_, ()>(1) };
+    fetch("row", "1h", ["t"], load).await.unwrap();
+    Cache::new().install().unwrap();
+}
