@@ -19,7 +19,8 @@ pub struct Explanation {
     pub key: String,
     /// What a read would come to now: [`Reason::Hit`], [`Reason::Stale`], or why it would miss.
     pub reason: Reason,
-    /// The tags of what is stored, implicit ones with their kinds.
+    /// The tags of what is stored: yours as they are, implicit ones in words, such as
+    /// `function shop::price`, `scope users`, `path /blog`, `everything`.
     pub tags: Vec<String>,
     /// How long ago the oldest load in it began.
     pub age: Duration,
@@ -68,7 +69,7 @@ impl Explanation {
         explanation.tags = entry
             .tags
             .iter()
-            .map(|tag| crate::tag::shown(tag.name()).to_owned())
+            .map(|tag| crate::tag::shown(tag.name()).into_owned())
             .collect();
         explanation.age = now.since(Timestamp(entry.filled_at));
         explanation.fresh_for = Timestamp(entry.fresh_until).since(now);

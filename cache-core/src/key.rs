@@ -110,6 +110,20 @@ pub(crate) struct ScopePath {
     outer: Option<Arc<ScopePath>>,
 }
 
+/// The names in a path of scopes, as people are shown them.
+pub(crate) fn scope_names(mut path: &str) -> String {
+    let mut names = Vec::new();
+    while let Some((length, rest)) = path.split_once(':') {
+        let Some((name, rest)) = length.parse().ok().and_then(|at| rest.split_at_checked(at))
+        else {
+            break;
+        };
+        names.push(name);
+        path = rest;
+    }
+    names.join("/")
+}
+
 impl ScopePath {
     /// The scope `name` within `outer`.
     pub(crate) fn within(outer: &Arc<Self>, name: &str) -> Arc<Self> {

@@ -88,6 +88,17 @@ impl From<String> for PathTarget {
     }
 }
 
+/// What people are told of a kind of these.
+pub(crate) fn kind_shown(kind: char) -> &'static str {
+    match kind {
+        LAYOUT => "layout",
+        ROUTE => "route",
+        ROUTE_LAYOUT => "route layout",
+        UNROUTED => "unrouted",
+        _ => "path",
+    }
+}
+
 /// Whether a name, with its kind, is a path's.
 pub(crate) fn is_path(raw: &str) -> bool {
     raw.starts_with([PAGE, LAYOUT, ROUTE, ROUTE_LAYOUT, UNROUTED])

@@ -99,9 +99,9 @@ impl TagName {
         is_explicit(&self.0)
     }
 
-    /// The user's text, or the implicit tag's with its kind.
+    /// The user's text, or what the implicit tag stands for, in words.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub fn shown(&self) -> Cow<'_, str> {
         shown(&self.0)
     }
 }
@@ -111,9 +111,21 @@ pub(crate) fn is_explicit(raw: &str) -> bool {
     raw.starts_with(TagName::USER)
 }
 
-/// The user's text of a name, or the implicit name whole.
-pub(crate) fn shown(raw: &str) -> &str {
-    raw.strip_prefix(TagName::USER).unwrap_or(raw)
+/// The user's text of a name, or what an implicit one stands for, in words: `function shop::price`.
+pub(crate) fn shown(raw: &str) -> Cow<'_, str> {
+    let mut chars = raw.chars();
+    let kind = chars.next().unwrap_or_default();
+    let text = chars.as_str();
+    let what = match kind {
+        TagName::USER => return text.into(),
+        TagName::ALL => return "everything".into(),
+        TagName::SCOPE => return format!("scope {}", crate::key::scope_names(text)).into(),
+        TagName::FUNCTION => "function",
+        TagName::RESOURCE => "resource",
+        TagName::GROUP => "group",
+        _ => crate::path::kind_shown(kind),
+    };
+    format!("{what} {text}").into()
 }
 
 impl fmt::Debug for TagName {

@@ -139,7 +139,7 @@ mod tests {
             "empty" => Some(""),
             _ => None,
         });
-        tag.map(|tag| tag.as_str().to_owned())
+        tag.map(|tag| tag.shown().into_owned())
     }
 
     #[test]

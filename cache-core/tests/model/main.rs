@@ -24,7 +24,9 @@ static SCOPE: LazyLock<String> = LazyLock::new(|| {
     let scope = cache_core::Cache::new().scope("scope");
     let _ = scope.put(0, 0, 1, [""; 0]);
     let tags = scope.explain(0).tags;
-    tags.into_iter().find(|tag| tag != "*").expect("it has one")
+    tags.into_iter()
+        .find(|tag| tag != "everything")
+        .expect("it has one")
 });
 /// Readers at once; every order in which they can be woken is tried.
 const MOST_WAITING: usize = 5;
@@ -92,7 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn plan(scope: bool) -> impl Strategy<Value = Plan> {
-    let all = "*".to_owned();
+    let all = "everything".to_owned();
     let implied = if scope {
         vec![SCOPE.clone(), all]
     } else {
@@ -225,7 +227,11 @@ impl Run {
                 } else {
                     drop(view.clear());
                 }
-                let tag = if scope { SCOPE.clone() } else { "*".to_owned() };
+                let tag = if scope {
+                    SCOPE.clone()
+                } else {
+                    "everything".to_owned()
+                };
                 self.check(|model| model.invalidate(kind, std::slice::from_ref(&tag)));
             }
             Op::Remove(key) => {

@@ -1,8 +1,11 @@
 //! Keys by hand: `get`, `put`, `begin` and `put_from`, `remove`, scopes, `get_many`, `explain`, `stats`.
 
+use cache_core::spi::Function;
 use cache_core::{Cache, Life, NotStorable, Reason, observe};
 
-use crate::support::{ask, begin_load, cache, err, never, ok, reason, secs, settle};
+use crate::support::{
+    ask, begin_load, cache, call, call_key, err, never, ok, options, reason, secs, settle,
+};
 
 #[tokio::test]
 async fn a4_remove_detaches_a_running_load() {
@@ -277,7 +280,7 @@ async fn explain_says_what_is_known() {
     cache.put(("user", 7), 1_u64, "1h", ["users"]);
     let told = cache.explain(("user", 7));
     assert_eq!(told.reason, Reason::Hit);
-    assert_eq!(told.tags, ["users", "*"]);
+    assert_eq!(told.tags, ["users", "everything"]);
     assert!(told.weight > 8);
     cache.remove(("user", 7)).await.unwrap();
     assert_eq!(cache.explain(("user", 7)).reason, Reason::Removed);
@@ -379,4 +382,26 @@ async fn observe_tells_reads_inside_a_load_and_who_joined() {
         .map(|access| (&*access.name, access.joined))
         .collect();
     assert_eq!(told, [("cache", true), ("pages", false)]);
+}
+
+#[tokio::test]
+async fn tags_of_the_caches_own_are_shown_in_words() {
+    let (cache, _) = cache();
+    let inner = cache.scope("shop").scope("a:b");
+    inner.put("row", 1_u64, "1h", ["*", "s1:s"]);
+    let mut told = inner.explain("row").tags;
+    told.sort();
+    assert_eq!(
+        told,
+        ["*", "everything", "s1:s", "scope shop", "scope shop/a:b"]
+    );
+    static FUNCTION: Function = Function::new("shop::price", "");
+    cache
+        .enter(call(&FUNCTION, 1, options(&["t"]), ok(1)))
+        .await;
+    let told = cache.explain(call_key(&FUNCTION, 1).key()).tags;
+    assert!(
+        told.contains(&"function shop::price".to_owned()),
+        "{told:?}"
+    );
 }

@@ -483,7 +483,7 @@ async fn rule_2_in_current_load_carries_the_context_into_a_spawned_task() {
     cache.fetch("outer", "1h", [""; 0], body).await.unwrap();
     let mut tags = cache.explain("outer").tags;
     tags.sort();
-    assert_eq!(tags, ["*", "inner", "task"]);
+    assert_eq!(tags, ["everything", "inner", "task"]);
 }
 
 #[tokio::test]
@@ -494,7 +494,7 @@ async fn rule_2_a_spawned_task_without_it_adds_nothing() {
         Ok::<_, &'static str>(1_u64)
     };
     cache.fetch("outer", "1h", [""; 0], body).await.unwrap();
-    assert_eq!(cache.explain("outer").tags, ["*"]);
+    assert_eq!(cache.explain("outer").tags, ["everything"]);
     assert_eq!(cache.stats().late_tags, 0);
 }
 
@@ -533,7 +533,7 @@ async fn rule_2_what_runs_beside_a_load_on_the_same_thread_adds_nothing_to_it() 
     let told = cache.explain("outer");
     assert_eq!(
         (told.tags, told.fresh_for),
-        (vec!["*".to_owned()], secs(3600))
+        (vec!["everything".to_owned()], secs(3600))
     );
 }
 

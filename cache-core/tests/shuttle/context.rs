@@ -117,7 +117,7 @@ scenarios! {
                 };
                 let tags = Vec::<String>::new();
                 world.cache.fetch(name, plain(), tags, load).await.unwrap();
-                assert_eq!(world.cache.explain(name).tags, [name, "*"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
+                assert_eq!(world.cache.explain(name).tags, [name, "everything"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
             })
         };
         together([load("a"), load("b")]).await;
@@ -151,7 +151,7 @@ scenarios! {
                 assert_eq!(reads.len(), 2, "{reads:?}");
                 let mut tags = Cache::current().unwrap().explain("key").tags;
                 tags.sort();
-                assert_eq!(tags, ["*".to_owned(), name.clone(), format!("{name}:inner")]);
+                assert_eq!(tags, ["everything".to_owned(), name.clone(), format!("{name}:inner")]);
             };
             futures.push(Box::pin(cache.enter(run)));
         }
