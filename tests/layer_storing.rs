@@ -436,3 +436,9 @@ async fn nothing_is_stale_where_nothing_was_stored() {
         clock.advance(30 * SECOND);
     }
 }
+
+#[test]
+#[should_panic(expected = "a lifetime of zero stores nothing")]
+fn a_layers_ttl_is_not_zero() {
+    let _ = CacheLayer::new().ttl(0);
+}

@@ -191,8 +191,9 @@ impl Life {
         self.client
     }
 
-    /// Whether a value of this life could ever be served.
-    pub(crate) fn is_zero(&self) -> bool {
+    /// Whether no value of this life could ever be served, fresh or stale.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
         self.ttl.is_zero() && self.stale_while_revalidate.is_zero() && self.stale_if_error.is_zero()
     }
 }

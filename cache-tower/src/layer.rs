@@ -194,10 +194,14 @@ impl CacheLayer {
     ///
     /// # Panics
     ///
-    /// With text that is no lifetime.
+    /// With text that is no lifetime, and with a lifetime of zero, which would store nothing.
     #[track_caller]
     pub fn ttl(self, life: impl Into<Life>) -> Self {
         let life = life.into();
+        assert!(
+            !life.is_zero(),
+            "a lifetime of zero stores nothing: leave `ttl` out, and the layer stores what is declared storable by itself"
+        );
         self.with(|config| config.life = Some(life))
     }
 
@@ -205,7 +209,7 @@ impl CacheLayer {
     ///
     /// # Panics
     ///
-    /// With text that is no lifetime.
+    /// As [`ttl`](Self::ttl).
     #[track_caller]
     pub fn life(self, life: impl Into<Life>) -> Self {
         self.ttl(life)

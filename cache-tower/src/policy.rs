@@ -47,7 +47,8 @@ impl CachePolicy {
     }
 
     /// Storable for this long: whole seconds, a `Duration`, text such as `"1h30m"`, a built-in
-    /// profile such as `"hours"`, or a [`Life`] with its stale windows.
+    /// profile such as `"hours"`, or a [`Life`] with its stale windows. Zero, as what is reckoned may come
+    /// to, is not stored (`zero-life`).
     ///
     /// # Panics
     ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::fly::Outcome;
 use super::{Call, Fetched, Sought};
+use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::entry::{Entry, Verdict};
 use crate::error::LoadTimeout;
@@ -118,11 +119,14 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     /// A call that is left before it came to anything is a failure inside what is around it: by a
     /// panic that is caught there, or dropped there (`select!`, a time limit).
     pub(super) fn unfinished(&self) -> Unfinished {
-        Unfinished(
-            self.context
+        Unfinished(Some(Around {
+            record: self
+                .context
                 .as_ref()
                 .and_then(|context| context.record.clone()),
-        )
+            cache: self.cache.clone(),
+            reason: self.reason,
+        }))
     }
 
     pub(super) fn timed_out<R>(
@@ -143,7 +147,13 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
 
 /// Tells the record around a call, unless the call is over: what is made without its value must not
 /// be stored, as nobody knows by which tags.
-pub(super) struct Unfinished(Option<Arc<Record>>);
+pub(super) struct Unfinished(Option<Around>);
+
+struct Around {
+    record: Option<Arc<Record>>,
+    cache: Option<Cache>,
+    reason: Reason,
+}
 
 impl Unfinished {
     pub(super) fn over(mut self) {
@@ -153,9 +163,18 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(record) = &self.0 {
+        let Some(around) = &self.0 else {
+            return;
+        };
+        if let Some(record) = &around.record {
             // Where what is around it is over too, nothing is made of that.
             let _ = record.with(|recorded| recorded.failed = true);
+        }
+        // A panic is an outcome; a caller who left waited for none.
+        if std::thread::panicking()
+            && let Some(cache) = &around.cache
+        {
+            cache.engine().counters.outcome(around.reason);
         }
     }
 }

@@ -380,3 +380,17 @@ async fn rule_3_an_evicted_value_is_a_miss_with_its_reason() {
     let load = begin_load(&cache, "row", "1h", &[], 1).await;
     load.end().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_load_that_panicked_is_counted_as_a_miss() {
+    let (cache, _) = cache();
+    let counted = cache.clone();
+    let panicked = tokio::spawn(async move {
+        let load = || async { panic!("on purpose") };
+        cache
+            .fetch::<u64, &'static str, _, _, _>("row", "1h", ["t"], load)
+            .await
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!((counted.stats().loads, counted.stats().misses), (1, 1));
+}
