@@ -78,6 +78,19 @@ const OPTIONS: &[&str] = &[
     "version",
 ];
 
+/// What other caches call an option, or have as one, and what is to be written here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("swr", "It is `stale_while_revalidate = ..`"),
+    ("max_age", "It is `ttl = ..`"),
+    ("revalidate", "It is `ttl = ..`"),
+    (
+        "profile",
+        "A profile is given by its name: `life = \"hours\"`",
+    ),
+    ("jitter", "It is a part of a `Life`: `life = ..`"),
+    ("skip", "It stands at an argument: `#[cache(skip)]`"),
+];
+
 /// `name` or `name = value`.
 struct Setting {
     name: Ident,
@@ -200,9 +213,13 @@ impl CacheOptions {
     fn set(&mut self, name: &Ident, value: Option<Expr>, errors: &mut Errors) -> syn::Result<()> {
         let text = name.to_string();
         if !OPTIONS.contains(&text.as_str()) {
-            let near = did_you_mean(&text, OPTIONS.iter().copied())
-                .map(|near| format!(" Did you mean `{near}`?"))
-                .unwrap_or_default();
+            let meant = ELSEWHERE.iter().find(|(name, _)| *name == text);
+            let near = match meant {
+                Some((_, instead)) => format!(" {instead}."),
+                None => did_you_mean(&text, OPTIONS.iter().copied())
+                    .map(|near| format!(" Did you mean `{near}`?"))
+                    .unwrap_or_default(),
+            };
             let known = list(OPTIONS.iter().copied(), "");
             return Err(syn::Error::new(
                 name.span(),

@@ -6,6 +6,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Expr, ExprLit, ExprUnary, Lit, UnOp};
 
+/// The lifetimes that have a name wherever there is a cache.
+const PROFILES: &[&str] = &["seconds", "minutes", "hours", "days", "weeks", "max"];
+
 /// Whole seconds, or text such as `"1h30m"`.
 pub(crate) fn duration(option: &str, value: &Expr) -> syn::Result<Duration> {
     match literal(value) {
@@ -16,8 +19,12 @@ pub(crate) fn duration(option: &str, value: &Expr) -> syn::Result<Duration> {
             syn::Error::new(
                 text.span(),
                 format!(
-                    "\"{}\" is no duration ({problem}): write seconds as a number, or text such as \"90s\", \"1h30m\" or \"7days\"",
-                    text.value()
+                    "\"{0}\" is no duration ({problem}): write seconds as a number, or text such as \"90s\", \"1h30m\" or \"7days\"{1}",
+                    text.value(),
+                    match option == "ttl" && PROFILES.contains(&text.value().as_str()) {
+                        true => format!("; for the profile write `life = \"{}\"`", text.value()),
+                        false => String::new(),
+                    }
                 ),
             )
         }),

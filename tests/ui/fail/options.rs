@@ -39,6 +39,12 @@ async fn negative() {}
 #[web_method(cache(ttl = "soon"))]
 async fn no_duration() {}
 
+#[web_method(cache(ttl = "hours"))]
+async fn a_profile() {}
+
+#[web_method(cache(swr = 60, max_age = 60, revalidate = 60, profile = "hours", jitter = 0.1, skip))]
+async fn of_other_caches() {}
+
 #[web_method(cache(ttl = Life::from_secs(3)))]
 async fn computed() {}
 
