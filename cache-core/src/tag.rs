@@ -217,6 +217,11 @@ impl AsTag for &InvalidationMethod {
 ///
 /// The parameter only tells one from many; it is always inferred. No tags (an empty array, `None`)
 /// are no error, and do nothing.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` is neither a tag nor a list of tags",
+    label = "not tags",
+    note = "a tag is text, a `&str` or a `String`; several are an array, a `Vec` or any iterator of text"
+)]
 pub trait IntoTags<M>: Sealed<M> {
     #[doc(hidden)]
     fn each_tag(self, each: &mut dyn FnMut(&str));

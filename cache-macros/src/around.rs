@@ -62,7 +62,7 @@ pub(crate) fn check(item: &Item, companion: &syn::Ident, errors: &mut Errors) {
     if place.associated {
         errors.on(
             &item.sig,
-            "a cached function stands beside its companion, and an `impl` or `trait` has no room for that: write a free function, and call it from here",
+            "a cached function stands beside its companion, and an `impl` or `trait` has no room for that: write a free function, and call it from here; or have no companion, `cache(companion = none)`",
         );
     } else if place.names.contains(&companion_name) {
         errors.on(

@@ -35,7 +35,10 @@ fn expand_or_fail(
         Err(error) => {
             errors.at(
                 error.span(),
-                format!("`#[cache_tag]` stands on an `async fn`: {error}"),
+                match syn::parse2::<syn::DeriveInput>(tokens.clone()) {
+                    Ok(_) => "`#[cache_tag]` stands on an `async fn`; on a type it is `#[cache_tags(..)]`, below `#[derive(CacheTags)]`".to_owned(),
+                    Err(_) => format!("`#[cache_tag]` stands on an `async fn`: {error}"),
+                },
             );
             return None;
         }

@@ -148,7 +148,7 @@ impl Unkeyable {
     message = "`{Self}` cannot be written into the cache key",
     label = "not a key",
     note = "decide at the argument: `#[cache(key = expr)]` writes what the result depends on, `#[cache(skip)]` leaves the argument out, so that calls that differ in it share one cached value",
-    note = "or, if the type is your own, derive `CacheKey` (revalidate's) for it, or `Serialize`"
+    note = "or, if the type is your own, derive `CacheKey` (revalidate's) for it, or `Serialize`; a type parameter is bound so: `T: Serialize + Clone + Send + Sync + 'static`"
 )]
 pub trait KeyArgument {}
 

@@ -69,7 +69,7 @@ pub fn restore<S: Shape>(_: S, value: S::Stored) -> S::Output {
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot be cached",
     label = "cannot be cached",
-    note = "a cached value is `Clone + Send + Sync + 'static`: derive `Clone`, or return it in an `Arc`",
+    note = "a cached value is `Clone + Send + Sync + 'static`: derive `Clone`, or return it in an `Arc`; a type parameter is bound so: `T: Clone + Send + Sync + 'static`",
     note = "a handler can return `Response` or `impl IntoResponse`: it is then kept as status, headers and body"
 )]
 pub trait Storable: Clone + Send + Sync + 'static {}
@@ -159,7 +159,7 @@ ways! {
 #[diagnostic::on_unimplemented(
     message = "a load cannot hand a `{Self}` to its caller",
     label = "not `Send + 'static`",
-    note = "a load is a task of its own, so that its errors are `Send + 'static` too"
+    note = "a load is a task of its own, so that its errors are `Send + 'static` too: write `Box<dyn Error + Send + Sync>`, not `Box<dyn Error>`"
 )]
 pub trait Sendable: Send + 'static {}
 

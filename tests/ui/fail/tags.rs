@@ -72,6 +72,14 @@ async fn tagged(kind: &str) {}
 #[cache_tag("bookings")]
 fn not_async() {}
 
+#[cache_tag("desk:{id}")]
+struct OnAType;
+
+fn invalidates() {
+    let _ = revalidate::invalidate_cache(("a", "b"));
+    let _ = revalidate::invalidate_cache(5);
+}
+
 struct Desk;
 
 impl Desk {
