@@ -46,7 +46,7 @@ async fn the_innermost_that_stores_stores_alone() {
     clock.advance(11 * SECOND);
     assert_eq!(
         get(&app, "/").await.cache(),
-        "revalidate; hit; ttl=589, revalidate; fwd=stale; detail=stored-inside"
+        "revalidate; hit; ttl=589, revalidate; fwd=miss; detail=stored-inside"
     );
     cache.invalidate_cache("t").await.unwrap();
     assert_eq!(get(&app, "/").await.text(), "run 2");
