@@ -80,17 +80,33 @@ where
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         if self.config.shows_key {
-            let key = Resource::of(&request).shown();
-            let answer = self.look_up(request);
-            return answer.with_headers(move |headers| show_key(headers, &key));
+            return self.look_up_and_show(request);
         }
         self.look_up(request)
     }
 }
 
 impl<S> CacheService<S> {
+    /// Shows the key in what it answers.
+    #[cold]
+    fn look_up_and_show<ReqBody, ResBody>(
+        &self,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+        ReqBody: Body + Default + Send + 'static,
+        ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let key = Resource::of(&request).shown();
+        let answer = self.look_up(request);
+        answer.with_headers(move |headers| show_key(headers, &key))
+    }
+
     /// Answers from the cache what it can.
-    #[inline]
+    #[inline(always)]
     fn look_up<ReqBody, ResBody>(
         &self,
         request: Request<ReqBody>,
