@@ -243,10 +243,11 @@ mod tests {
     #[test]
     fn long_ones_have_short_tags_of_their_own() {
         let of = |length: usize| resource(&format!("/{}", "x".repeat(length)), "h").tag();
-        assert_eq!(of(510).as_str().len(), 513);
+        let text = |tag: &TagName| tag.shown().len();
+        assert!(text(&of(510)) > 512);
         let long = [511, 512, 60_000].map(of);
         for (i, tag) in long.iter().enumerate() {
-            assert_eq!(tag.as_str().len(), 33);
+            assert!(text(tag) < 64);
             assert!(!long[..i].contains(tag));
         }
     }
