@@ -7,29 +7,6 @@ mod http_support;
 use http_support::*;
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-const BRIEF: &str = "cache-control: max-age=10|date: {now}";
-
-/// Stores a response with these fields that is stale by now.
-async fn stale(rig: &Rig, request: &str, own: &str, body: &str) {
-    rig.origin(200, &format!("{BRIEF}|{own}"), body);
-    assert_eq!(rig.get("/", request).await.text(), body);
-    rig.advance(20);
-}
-
-/// Whether the request that the origin has seen last has no condition and asks for the whole.
-fn is_unconditional(rig: &Rig) -> bool {
-    let conditions = [
-        "if-none-match",
-        "if-modified-since",
-        "if-match",
-        "if-unmodified-since",
-        "if-range",
-        "range",
-    ];
-    conditions
-        .iter()
-        .all(|name| rig.seen_header(name).is_none())
-}
 
 /// Section 4.2.3 after section 4.3.4: age and freshness count from the 304.
 #[tokio::test]
@@ -49,7 +26,7 @@ async fn age_and_freshness_count_from_the_304() {
         ("date: {now-4}", 4, 5, 7),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", "etag: \"v1\"|age: 2", "one").await;
+            rig.stale("", "etag: \"v1\"|age: 2", "one").await;
             rig.advance(1000);
             rig.origin(304, &format!("etag: \"v1\"|{update}"), "");
             let first = rig.get("/", "").await;
@@ -152,7 +129,8 @@ async fn a_304_updates_the_stored_fields() {
         ("warning", "warning: 199 - x", "", &["199 - x"]),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", &format!("etag: \"v1\"|{before}"), "one").await;
+            rig.stale("", &format!("etag: \"v1\"|{before}"), "one")
+                .await;
             rig.origin(304, &format!("etag: \"v1\"|date: {{now}}|{update}"), "");
             for when in ["at once", "on reuse"] {
                 let reply = rig.get("/", "").await;
@@ -211,7 +189,8 @@ async fn a_304_does_not_update_what_is_not_its_own_to_say() {
         ),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", &format!("etag: \"v1\"|{before}"), "one").await;
+            rig.stale("", &format!("etag: \"v1\"|{before}"), "one")
+                .await;
             rig.origin(304, &format!("etag: \"v1\"|date: {{now}}|{update}"), "");
             for when in ["at once", "on reuse"] {
                 let reply = rig.get("/", "").await;
@@ -236,7 +215,7 @@ async fn cookies_of_a_304_are_kept_by_proxies_alone() {
         ("proxy", proxy(), vec!["session=2"]),
         ("application", application(), vec![]),
     ] {
-        stale(&rig, "", "etag: \"v1\"", "one").await;
+        rig.stale("", "etag: \"v1\"", "one").await;
         let update = format!("{BRIEF}|etag: \"v1\"|set-cookie: session=2");
         rig.origin(304, &update, "");
         rig.get("/", "").await;
@@ -270,7 +249,7 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
         (&modified, &format!("etag: W/\"v1\"|{modified}")),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", stored, "one").await;
+            rig.stale("", stored, "one").await;
             rig.origin(304, &format!("{BRIEF}|{update}|x-new: 1"), "");
             let reply = rig.get("/", "").await;
             let reuse = rig.get("/", "").await;
@@ -297,7 +276,7 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
         (&modified, "etag: W/\"v1\""),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", stored, "one").await;
+            rig.stale("", stored, "one").await;
             rig.origin(304, &format!("{BRIEF}|{update}|x-new: 1"), "");
             rig.origin(200, &format!("{BRIEF}|etag: \"v2\""), "two");
             let reply = rig.get("/", "").await;
@@ -306,7 +285,7 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
                 (reply.status.as_u16(), reply.text()) == (200, "two"),
                 || row("what the client gets"),
             );
-            failures.check(rig.asked() == 3 && is_unconditional(&rig), || {
+            failures.check(rig.asked() == 3 && rig.is_unconditional(), || {
                 row("the origin is asked again, without conditions")
             });
             let reuse = rig.get("/", "").await;
@@ -324,7 +303,7 @@ async fn a_304_counts_for_the_response_that_it_identifies() {
 async fn a_304_without_validators_leaves_the_client_a_whole_response() {
     for stored in ["etag: \"v1\"", &format!("last-modified: {MODIFIED}")] {
         for (kind, rig) in both() {
-            stale(&rig, "", stored, "one").await;
+            rig.stale("", stored, "one").await;
             rig.origin(304, BRIEF, "");
             rig.origin(200, BRIEF, "two");
             let reply = rig.get("/", "").await;
@@ -386,7 +365,7 @@ async fn a_vary_that_comes_with_a_304_is_heeded() {
         ("vary: x-b, x-a", "x-a: 3"),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "x-a: 2", "etag: \"v1\"", "one").await;
+            rig.stale("x-a: 2", "etag: \"v1\"", "one").await;
             rig.origin(304, &format!("{BRIEF}|etag: \"v1\"|{update}"), "");
             assert_eq!(rig.get("/", "x-a: 2").await.text(), "one", "{kind}");
             rig.origin(200, BRIEF, "two");
@@ -412,7 +391,7 @@ async fn directives_that_come_with_a_304_are_heeded() {
         "cache-control: s-maxage=0, max-age=60",
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", "etag: \"v1\"", "one").await;
+            rig.stale("", "etag: \"v1\"", "one").await;
             rig.origin(304, &format!("date: {{now}}|etag: \"v1\"|{update}"), "");
             assert_eq!(rig.get("/", "").await.text(), "one", "{kind}: {update}");
             rig.origin(200, "", "two");

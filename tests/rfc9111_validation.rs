@@ -8,29 +8,6 @@ mod http_support;
 use http_support::*;
 
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-const BRIEF: &str = "cache-control: max-age=10|date: {now}";
-
-/// Stores a response with these fields that is stale by now.
-async fn stale(rig: &Rig, request: &str, own: &str, body: &str) {
-    rig.origin(200, &format!("{BRIEF}|{own}"), body);
-    assert_eq!(rig.get("/", request).await.text(), body);
-    rig.advance(20);
-}
-
-/// Whether the request that the origin has seen last has no condition and asks for the whole.
-fn is_unconditional(rig: &Rig) -> bool {
-    let conditions = [
-        "if-none-match",
-        "if-modified-since",
-        "if-match",
-        "if-unmodified-since",
-        "if-range",
-        "range",
-    ];
-    conditions
-        .iter()
-        .all(|name| rig.seen_header(name).is_none())
-}
 
 /// Section 4.3.1: entity tags MUST be sent, the modification date SHOULD be, each as it is stored.
 #[tokio::test]
@@ -51,7 +28,7 @@ async fn stale_responses_are_validated_by_what_they_carry() {
         (&weak, Some("W/\"v1\""), Some(MODIFIED)),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "x-a: 1", own, "one").await;
+            rig.stale("x-a: 1", own, "one").await;
             rig.origin(304, &format!("{BRIEF}|{own}"), "");
             let reply = rig.get("/", "x-a: 1").await;
             let row = |what: &str| format!("{kind}: {own}: {what}: {reply:?}");
@@ -87,13 +64,14 @@ async fn without_a_validator_the_whole_is_asked_for() {
         CacheLayer::new().ttl("10s"),
     ] {
         let rig = rig(layer);
-        stale(&rig, "", "", "one").await;
+        rig.stale("", "", "one").await;
         rig.origin(200, BRIEF, "two");
         assert_eq!(rig.get("/", "").await.assert_forwarded().text(), "two");
-        assert!(is_unconditional(&rig), "{:?}", rig.seen());
+        assert!(rig.is_unconditional(), "{:?}", rig.seen());
         // Nor is it sent beside a validator of the origin's.
         rig.advance(20);
-        stale(&rig, "", &format!("last-modified: {MODIFIED}"), "three").await;
+        rig.stale("", &format!("last-modified: {MODIFIED}"), "three")
+            .await;
         rig.origin(304, BRIEF, "");
         assert_eq!(rig.get("/", "").await.text(), "three");
         assert_eq!(rig.seen_header("if-none-match"), None);
@@ -105,7 +83,7 @@ async fn without_a_validator_the_whole_is_asked_for() {
 #[tokio::test]
 async fn a_304_makes_the_stored_response_fresh_again() {
     for (kind, rig) in both() {
-        stale(&rig, "", "etag: \"v1\"", "one").await;
+        rig.stale("", "etag: \"v1\"", "one").await;
         rig.origin(304, &format!("{BRIEF}|etag: \"v1\""), "");
         let reply = rig.get("/", "").await;
         assert_eq!(
@@ -147,7 +125,7 @@ async fn a_full_response_takes_the_place_of_the_stored_one() {
         (302, "location: /elsewhere", false),
     ] {
         for (kind, rig) in both() {
-            stale(&rig, "", "etag: \"v1\"|x-old: 1", "one").await;
+            rig.stale("", "etag: \"v1\"|x-old: 1", "one").await;
             rig.origin(status, own, "two");
             let reply = rig.get("/", "").await;
             let row = |what: &str| format!("{kind}: {status} {own:?}: {what}: {reply:?}");
@@ -282,7 +260,7 @@ async fn what_is_never_fresh_is_validated_by_proxies() {
         rig.get("/", "").await;
         rig.origin(200, &headers, "two");
         let reply = rig.get("/", "").await;
-        failures.check(reply.text() == "two" && is_unconditional(&rig), || {
+        failures.check(reply.text() == "two" && rig.is_unconditional(), || {
             format!("application: {own}: {reply:?}")
         });
     }
@@ -355,7 +333,7 @@ async fn soft_invalidations_validate_and_hard_ones_load() {
             rig.cache.invalidate_cache(tag).await.unwrap();
             rig.origin(200, headers, text);
             assert_eq!(rig.get("/", "").await.text(), text);
-            assert!(is_unconditional(&rig), "after {tag}: {:?}", rig.seen());
+            assert!(rig.is_unconditional(), "after {tag}: {:?}", rig.seen());
         }
     }
 }
@@ -365,7 +343,7 @@ async fn soft_invalidations_validate_and_hard_ones_load() {
 async fn a_304_that_an_invalidation_overtook_is_not_kept() {
     for layer in [CacheLayer::shared_proxy(), CacheLayer::new()] {
         let rig = rig(layer.tags(["t"]));
-        stale(&rig, "", "etag: \"v1\"", "one").await;
+        rig.stale("", "etag: \"v1\"", "one").await;
         rig.origin(304, &format!("{BRIEF}|etag: \"v1\""), "").held();
         let validating = rig.begin("GET", "/", "").await;
         rig.cache.invalidate_cache("t").await.unwrap();

@@ -38,6 +38,8 @@ mod status;
 mod stored;
 mod storing;
 mod template;
+#[cfg(test)]
+mod testing;
 mod validation;
 mod vary;
 

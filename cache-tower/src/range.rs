@@ -213,14 +213,7 @@ pub(crate) fn cut_part(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::testing::headers;
 
     #[test]
     fn ranges() {

@@ -109,14 +109,7 @@ pub(crate) fn head_confirms(answer: &HeaderMap, stored: &HeaderMap, length: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::testing::headers;
 
     const EARLY: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const LATE: &str = "Sun, 06 Nov 1994 08:49:38 GMT";

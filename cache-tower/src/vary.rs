@@ -174,14 +174,7 @@ fn without_full_weight(member: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::testing::headers;
 
     fn key(vary: &str, request: &[(&str, &str)]) -> Vec<u8> {
         let names = VaryNames::of(&headers(&[("vary", vary)])).unwrap();

@@ -26,6 +26,9 @@ use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
+/// Fields of what is fresh for ten seconds.
+pub const BRIEF: &str = "cache-control: max-age=10|date: {now}";
+
 /// A layer around a scripted origin, on a clock that stands still.
 pub struct Rig {
     pub cache: Cache,
@@ -246,6 +249,28 @@ impl Rig {
     /// The heads of all requests that the origin has seen, in their order.
     pub fn seen_all(&self) -> Vec<Parts> {
         self.origin.script().seen.clone()
+    }
+
+    /// Stores a response with these fields that is stale by now.
+    pub async fn stale(&self, request: &str, own: &str, body: &str) {
+        self.origin(200, &format!("{BRIEF}|{own}"), body);
+        assert_eq!(self.get("/", request).await.text(), body);
+        self.advance(20);
+    }
+
+    /// Whether the request that the origin has seen last has no condition and asks for the whole.
+    pub fn is_unconditional(&self) -> bool {
+        let conditions = [
+            "if-none-match",
+            "if-modified-since",
+            "if-match",
+            "if-unmodified-since",
+            "if-range",
+            "range",
+        ];
+        conditions
+            .iter()
+            .all(|name| self.seen_header(name).is_none())
     }
 
     /// A field of the last request that the origin has seen.

@@ -103,20 +103,13 @@ pub(crate) fn initial_age(headers: &HeaderMap, received: SystemTime, took: Durat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::headers;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn now() -> SystemTime {
         // Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example.
         NOW + Duration::from_secs(784_111_777)
-    }
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        headers
     }
 
     #[test]
