@@ -136,7 +136,7 @@ async fn what_is_never_fresh_is_asked_for_by_each() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_kept_leaves_what_can_be_validated_still() {
+async fn an_answer_that_is_not_kept_takes_the_place_of_what_was() {
     let (cache, clock) = cache();
     let count = Count::default();
     let runs = count.clone();
@@ -155,7 +155,41 @@ async fn an_answer_that_is_not_kept_leaves_what_can_be_validated_still() {
     get(&app, "/").await;
     clock.advance(10 * SECOND);
     assert_eq!(get(&app, "/").await.text(), "passing");
-    let confirmed = get(&app, "/").await;
-    assert!(confirmed.cache().contains("fwd-status=304; stored"));
-    assert_eq!(confirmed.text(), "page");
+    clock.advance(10 * SECOND);
+    let anew = get(&app, "/").await;
+    assert!(!anew.cache().contains("fwd-status"), "{anew:?}");
+    assert_eq!(anew.text(), "page");
+}
+
+/// What a refresh found instead is what is true; an error says nothing of that.
+#[tokio::test]
+async fn a_stale_window_ends_with_an_answer_that_is_not_kept() {
+    for (status, gone) in [(200, true), (404, true), (500, false)] {
+        let (cache, clock) = cache();
+        let count = Count::default();
+        let runs = count.clone();
+        let page = service_fn(move |_: Request<Body>| {
+            let run = runs.up();
+            async move {
+                let fresh = "max-age=10, stale-while-revalidate=86400";
+                let (status, control) = match run {
+                    1 => (StatusCode::OK, fresh),
+                    _ => (StatusCode::from_u16(status).unwrap(), "no-store"),
+                };
+                let head = [("cache-control", control)];
+                Ok::<_, Infallible>((status, head, format!("run {run}")).into_response())
+            }
+        });
+        let app = CacheLayer::new().cache(cache).layer(page);
+        get(&app, "/").await;
+        clock.advance(60 * SECOND);
+        assert_eq!(
+            get(&app, "/").await.text(),
+            "run 1",
+            "while it is refreshed"
+        );
+        settle().await;
+        let next = get(&app, "/").await;
+        assert_eq!(next.text() != "run 1", gone, "{status}: {next:?}");
+    }
 }

@@ -479,3 +479,29 @@ async fn what_clients_demand_they_demand_of_parts() {
         assert_eq!(reply.is_hit(), reused, "{demand}: {reply:?}");
     }
 }
+
+/// Section 5.2.1.7: what is stored and may be served stale is served to who wants nothing else.
+#[tokio::test]
+async fn only_what_is_stored_is_also_what_is_served_stale() {
+    let rig = rig(CacheLayer::shared_proxy().obey_request_directives(true));
+    let windowed = "cache-control: max-age=10, stale-while-revalidate=60|date: {now}";
+    rig.origin(200, windowed, "first");
+    rig.get("/", "").await;
+    rig.advance(20);
+    rig.origin(200, windowed, "second");
+    let reply = rig.get("/", "cache-control: only-if-cached").await;
+    assert_eq!((reply.status.as_u16(), reply.text()), (200, "first"));
+}
+
+/// What a request goes past is no hit, and what it is refused is a miss.
+#[tokio::test]
+async fn demands_are_counted_as_what_they_come_to() {
+    let rig = rig(CacheLayer::shared_proxy().obey_request_directives(true));
+    rig.origin(200, "cache-control: max-age=60|date: {now}", "first")
+        .origin(200, "cache-control: max-age=60|date: {now}", "second");
+    rig.get("/", "").await;
+    rig.get("/", "cache-control: no-cache").await;
+    rig.get("/other", "cache-control: only-if-cached").await;
+    let stats = rig.cache.stats();
+    assert_eq!((stats.hits, stats.bypassed, stats.misses), (0, 1, 2));
+}

@@ -355,3 +355,56 @@ async fn a_304_that_an_invalidation_overtook_is_not_kept() {
         assert_eq!(next.text(), "two", "{next:?}");
     }
 }
+
+/// Section 4.1 with 4.3.1: who waited for the load of another variant asks for its own, not by the
+/// validators of what that load replaced.
+#[tokio::test]
+async fn who_looks_again_forgets_what_it_found_before() {
+    let rig = proxy();
+    let modified = format!("last-modified: {MODIFIED}");
+    rig.stale("", &modified, "before vary").await;
+    let vary = "cache-control: max-age=60|date: {now}|vary: accept-language";
+    rig.origin(200, vary, "english").held();
+    let english = rig.begin("GET", "/", "accept-language: en").await;
+    let german = rig.begin("GET", "/", "accept-language: de").await;
+    rig.origin(200, vary, "deutsch");
+    rig.release();
+    assert_eq!(english.await.unwrap().text(), "english");
+    assert_eq!(german.await.unwrap().text(), "deutsch");
+    assert!(rig.is_unconditional(), "{:?}", rig.seen());
+}
+
+/// Section 4.3.1: a refresh in the background is for nobody who has something already.
+#[tokio::test]
+async fn a_refresh_has_no_condition_of_a_clients() {
+    let rig = proxy();
+    let windowed = "cache-control: max-age=10, stale-while-revalidate=60|date: {now}";
+    rig.origin(200, windowed, "first");
+    rig.get("/", "").await;
+    rig.advance(20);
+    rig.origin(200, windowed, "second");
+    rig.get("/", "if-none-match: \"mine\"|range: bytes=0-1")
+        .await;
+    rig.settle().await;
+    assert!(
+        rig.asked() == 2 && rig.is_unconditional(),
+        "{:?}",
+        rig.seen()
+    );
+    assert_eq!(rig.get("/", "").await.assert_hit().text(), "second");
+}
+
+/// Section 4.3.4: a tag that a 304 names takes the place of the layer's own, and is asked by.
+#[tokio::test]
+async fn a_tag_that_a_304_names_is_asked_by() {
+    let rig = application();
+    let modified = format!("last-modified: {MODIFIED}");
+    rig.stale("", &modified, "page").await;
+    rig.origin(304, &format!("{BRIEF}|etag: W/\"v1\"|{modified}"), "");
+    assert_eq!(rig.get("/", "").await.text(), "page");
+    rig.advance(20);
+    rig.origin(304, BRIEF, "");
+    assert_eq!(rig.get("/", "").await.text(), "page");
+    let asked_by = rig.seen_header("if-none-match");
+    assert_eq!(asked_by.as_deref(), Some("W/\"v1\""));
+}

@@ -1,7 +1,7 @@
 //! What a load asks of the inner service: the whole response, by a condition where one is stored, or
 //! without its beginning where that is; a part of it; or its head.
 
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
@@ -23,6 +23,10 @@ pub(crate) enum Purpose {
     /// A HEAD of what is stored and stale: its answer may tell that it is current still.
     Head,
 }
+
+/// What makes of a response one for a single client, by what that one has already or wants of it.
+pub(crate) const OF_ONE_CLIENT: [HeaderName; 4] =
+    [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
 
 /// What is stored of a whole response that is asked for: the answer may leave it out.
 #[derive(Clone, Debug)]
@@ -63,10 +67,7 @@ impl Purpose {
 /// Makes of a client's request one whose response serves all: whole, since the layer compares
 /// clients' validators and cuts their ranges itself.
 pub(crate) fn for_all<B>(request: &mut Request<B>) {
-    strip(
-        request.headers_mut(),
-        &[IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE],
-    );
+    strip(request.headers_mut(), &OF_ONE_CLIENT);
     Depth::deepen(request);
 }
 
@@ -108,8 +109,7 @@ where
         (Basis::Beginning(_), StatusCode::RANGE_NOT_SATISFIABLE) => {}
         _ => return Ok(Answer::Response(response)),
     }
-    let conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
-    strip(anew.headers_mut(), &conditions);
+    strip(anew.headers_mut(), &OF_ONE_CLIENT);
     Oneshot::new(service, anew).await.map(Answer::Response)
 }
 

@@ -114,7 +114,7 @@ impl Name {
 }
 
 /// The field that speaks to caches such as this one alone (RFC 9213, section 3.1).
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+pub(crate) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// What a layer was told.
 #[derive(Clone, Debug)]

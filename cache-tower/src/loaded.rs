@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::respond::{self, Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
 use cache_core::{Cache, NotStorable, Reason};
-use http::header::{AGE, AUTHORIZATION, COOKIE, DATE, SET_COOKIE};
+use http::header::{AGE, AUTHORIZATION, COOKIE, DATE, ETAG, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
@@ -99,6 +99,7 @@ impl Loaded {
         // Its client's, where no lifetime is stated beside it (RFC 9111, section 7.3).
         let own_cookie = parts.headers.contains_key(SET_COOKIE)
             && !states_lifetime(&parts.headers, &self.config.targets);
+        let names_etag = parts.headers.contains_key(ETAG);
         let mut headers = stored.headers;
         update(&mut headers, &parts.headers);
         parts.headers = headers;
@@ -107,7 +108,7 @@ impl Loaded {
         self.scope.inherit(&held);
         self.declared = stored.declared;
         self.learn(&parts);
-        let (body, own_etag) = (stored.body, stored.own_etag);
+        let (body, own_etag) = (stored.body, stored.own_etag && !names_etag);
         let scope = self.scope.clone();
         let outcome = match self.judge(&parts, body.len() as u64) {
             Ok((mut judged, variant)) => {
@@ -153,7 +154,8 @@ impl Loaded {
         let beginning = beginning.body;
         self.date(&mut parts);
         self.learn(&parts);
-        let length = beginning.len() as u64 + body.size_hint().lower();
+        let length = body.size_hint().lower();
+        let length = length.saturating_add(beginning.len() as u64);
         let verdict = self.judge(&parts, length);
         // What else was said of the 206 is not true of the whole, such as its reason phrase.
         parts.extensions.clear();
@@ -257,11 +259,12 @@ impl Loaded {
         let cookie = self.sent.contains_key(COOKIE);
         let of_one_client = answers_the_client(parts.status)
             || self.config.is_shared_by_cookies() && concerns_one_cookie(refusal, cookie);
-        // Where something is stored, a mark would take its place.
-        if of_one_client || self.purpose != Purpose::Whole || self.held.is_some() {
+        // What is stored is as good as it was where this says nothing of it.
+        if of_one_client || (is_error(parts.status) && self.held.is_some()) {
+            self.refresh_failed(false);
             self.lead.refuse(NotStorable::Response);
         } else {
-            refuse(self.lead, refusal, &self.paths);
+            refuse(self.lead, self.purpose, refusal, &self.paths);
         }
         tell(
             caller,
@@ -407,9 +410,11 @@ pub(crate) fn may_stand_in(cache: &Cache, held: &Held<Kept>, cut_off: bool) -> b
     })
 }
 
-/// Ends a load whose response is not stored, and keeps those who come next from queueing.
-pub(crate) fn refuse(lead: Lead, refusal: Refusal, paths: &[TagName]) {
-    match (refusal.mark_for(), refusal) {
+/// Ends a load whose response is not stored, and keeps those who come next from queueing: a mark takes
+/// the place of what was stored, as the response does.
+pub(crate) fn refuse(lead: Lead, purpose: Purpose, refusal: Refusal, paths: &[TagName]) {
+    let mark = refusal.mark_for().filter(|_| purpose == Purpose::Whole);
+    match (mark, refusal) {
         (Some(lasting), _) => lead.refuse_and_mark(refusal.code(), paths, lasting),
         (None, Refusal::Engine(why)) => lead.refuse(why),
         (None, Refusal::BodyFailed) => lead.refuse(NotStorable::Error),

@@ -1,8 +1,6 @@
 //! A request that the cache could not answer, as its caller sees it: lead a load, share another's,
 //! or go alone.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +14,7 @@ use tokio::sync::oneshot;
 use tower_service::Service;
 
 use crate::admit::Depth;
-use crate::ask::{Purpose, for_all};
+use crate::ask::{OF_ONE_CLIENT, Purpose, for_all};
 use crate::body::{BoxError, CacheBody};
 use crate::freshness::Demands;
 use crate::future::Oneshot;
@@ -32,7 +30,7 @@ use crate::resource::Resource;
 use crate::respond::{Asked, Client, Passed, passing, reuse_part};
 use crate::routes::Route;
 use crate::status::{Forward, Handled, append_reads};
-use crate::stored::{Kept, Variant};
+use crate::stored::{Kept, Variant, strip};
 
 /// How often a caller looks again after a load of another did not serve it.
 const ROUNDS: usize = 4;
@@ -140,6 +138,22 @@ impl<S, ReqBody> Miss<S, ReqBody> {
         self.partial = self.part.is_some();
     }
 
+    /// Goes on from another look, which may have found another variant. The arrival stays that of the
+    /// first one: what was loaded since then will do.
+    fn look_again(&mut self, look: Look) {
+        (self.part, self.partial) = (None, false);
+        self.selected = look.selected;
+        self.found(look.found);
+    }
+
+    /// Takes what a look found.
+    pub(crate) fn found(&mut self, found: Found<Kept>) {
+        self.marked = matches!(found, Found::Unstorable(_));
+        self.held = found.into_held();
+        let stored = self.held.as_ref().and_then(response_of);
+        self.queues = !self.marked && stored.is_none_or(|stored| stored.terms.shared);
+    }
+
     /// Whether no response of its route was ever to be stored.
     fn never_stored(&self) -> bool {
         self.config.routes.never_store(Route::of(&self.request))
@@ -229,11 +243,8 @@ where
                 Ok(response) => return Ok(response),
                 Err(Otherwise::Alone(why)) => return self.alone(why).await,
                 Err(Otherwise::LookAgain) => {
-                    // It may be of another variant.
-                    (self.part, self.partial) = (None, false);
                     match look(&self.cache, &self.key, self.request.headers()) {
-                        // The arrival stays that of the first look: what was loaded since then will do.
-                        Ok(Look { selected, .. }) => self.selected = selected,
+                        Ok(look) => self.look_again(look),
                         Err(refusal) => return self.alone(refusal).await,
                     }
                 }
@@ -246,6 +257,14 @@ where
         Handled {
             stored: true,
             ..Handled::passed(self.forward(), self.reason.as_str())
+        }
+    }
+
+    fn collapsed(&self) -> Handled {
+        Handled {
+            stored: false,
+            collapsed: true,
+            ..self.handled()
         }
     }
 
@@ -273,12 +292,7 @@ where
         if !stored.terms.shared {
             return Err(Otherwise::Alone(Refusal::NoCache));
         }
-        let collapsed = Handled {
-            stored: false,
-            collapsed: true,
-            ..self.handled()
-        };
-        let handled = (reason != Reason::Hit).then_some(collapsed);
+        let handled = (reason != Reason::Hit).then(|| self.collapsed());
         self.count(reason, reason != Reason::Hit);
         Ok(client.reuse(&self.cache, held, stored, handled))
     }
@@ -298,11 +312,7 @@ where
     /// Streams a response that is being recorded for another.
     fn listen(self, client: &Client, head: &SharedHead<ResBody>) -> Response<CacheBody<ResBody>> {
         self.count(self.reason, true);
-        let handled = Handled {
-            stored: false,
-            collapsed: true,
-            ..self.handled()
-        };
+        let handled = self.collapsed();
         let (cache, scope) = (
             self.cache.clone(),
             passing(&self.cache, &self.request, false),
@@ -339,12 +349,8 @@ where
         if !may_stand_in(&self.cache, held, stored.is_cut_off()) {
             return None;
         }
-        let handled = Handled {
-            stored: false,
-            collapsed: true,
-            ..self.handled()
-        };
         self.count(Reason::Stale, true);
+        let handled = self.collapsed();
         Some(client.reuse(&self.cache, held, stored, Some(handled)))
     }
 
@@ -359,11 +365,8 @@ where
         );
         self.count(self.reason, false);
         let mut request = self.request;
-        passed.tag(&self.config, &mut request).await;
         Depth::deepen(&mut request);
-        let mut response = pin!(Oneshot::new(self.service, request));
-        let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;
-        Ok(passed.finish(response))
+        passed.through(&self.config, self.service, request).await
     }
 }
 
@@ -377,8 +380,9 @@ where
     ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let Ok(paths) = miss.paths() else { return };
-    // A HEAD that found a stale response refreshes it too.
+    // Whatever the client asked for: no client waits for this.
     *miss.request.method_mut() = Method::GET;
+    strip(miss.request.headers_mut(), &OF_ONE_CLIENT);
     if let Some(lead) = respond::board_refresh(&miss.cache, &miss.load_key(), &paths, false) {
         drop(spawn(Load::new(lead, miss, paths).run(None)));
     }

@@ -11,6 +11,7 @@ macro_rules! refusals {
     ($($(#[$doc:meta])* $variant:ident = $token:literal),+ $(,)?) => {
         /// Why the layer passed a request by, or did not store its response.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum Refusal {
             $($(#[$doc])* $variant,)+
             /// The engine refused: a tag or key past its limits, an invalidation while it ran, and the like.

@@ -1,5 +1,8 @@
 //! Making the responses that clients see: reused, passed on, or answered with 304.
 
+use std::future::poll_fn;
+use std::pin::pin;
+
 use bytes::Bytes;
 use cache_core::respond::{self, Held, Scope};
 use cache_core::{Cache, Life, Timestamp};
@@ -8,9 +11,11 @@ use http::header::{
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tower_service::Service;
 
 use crate::body::CacheBody;
 use crate::conditional;
+use crate::future::Oneshot;
 use crate::key::{client_uri, matched_route};
 use crate::layer::Config;
 use crate::look::response_of;
@@ -260,8 +265,24 @@ impl Passed {
         }
     }
 
+    /// Sends the request on, and finishes its response.
+    pub(crate) async fn through<S, ReqBody, ResBody>(
+        self,
+        config: &Config,
+        service: S,
+        mut request: Request<ReqBody>,
+    ) -> Result<Response<CacheBody<ResBody>>, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    {
+        self.tag(config, &mut request).await;
+        let mut response = pin!(Oneshot::new(service, request));
+        let response = poll_fn(|cx| self.run(|| response.as_mut().poll(cx))).await?;
+        Ok(self.finish(response))
+    }
+
     /// Gives the layer's tags to what is around, which may store what the layer does not.
-    pub(crate) async fn tag<B>(&self, config: &Config, request: &mut Request<B>) {
+    async fn tag<B>(&self, config: &Config, request: &mut Request<B>) {
         if self.cache.is_some() && respond::in_record() {
             let tags = fill(&config.tags, request).await;
             self.run(|| respond::tag(tags));
@@ -269,14 +290,14 @@ impl Passed {
     }
 
     /// Runs `act` where the request runs.
-    pub(crate) fn run<R>(&self, act: impl FnOnce() -> R) -> R {
+    fn run<R>(&self, act: impl FnOnce() -> R) -> R {
         match &self.scope {
             Some(scope) => scope.run(act),
             None => act(),
         }
     }
 
-    pub(crate) fn finish<B>(&self, response: Response<B>) -> Response<CacheBody<B>> {
+    fn finish<B>(&self, response: Response<B>) -> Response<CacheBody<B>> {
         let mut response = response.map(|body| CacheBody::inner(body, self.scope.clone()));
         if let Some(scope) = &self.scope {
             scope.flow();

@@ -1,8 +1,8 @@
 //! What a layer remembers of its routes: which have only ever given responses that were not to be
 //! stored. Callers of theirs need not wait for one another.
 //!
-//! A small table that forgets. What it does not know is waited for, and what has been storable once
-//! is waited for ever after: it never decides what is stored.
+//! A small table that forgets. What it does not know is waited for, and so is what it knows to have
+//! been storable once: it never decides what is stored.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -57,7 +57,7 @@ impl Routes {
         let noted = |known: u64| {
             let number = known & NUMBER;
             match (storable, known == route.with(number)) {
-                (_, _) if number == STORES => None,
+                (_, true) if number == STORES => None,
                 (true, _) => Some(route.with(STORES)),
                 (false, true) => Some(route.with(ENOUGH.min(number + 1))),
                 (false, false) => Some(route.with(1)),

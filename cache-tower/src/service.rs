@@ -1,7 +1,5 @@
 //! The service: looks a request up where it arrives, and sends on what the cache cannot answer.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -17,7 +15,7 @@ use crate::admit::{Admitted, Depth};
 use crate::ask::Purpose;
 use crate::body::{BoxError, CacheBody};
 use crate::freshness::{Demands, Manner};
-use crate::future::{Oneshot, ResponseFuture};
+use crate::future::ResponseFuture;
 use crate::key::KeyBuf;
 use crate::layer::Config;
 use crate::look::{Look, Usable, look_further, response_of};
@@ -204,6 +202,7 @@ impl<S> CacheService<S> {
             Usable::No(reason) => reason,
         };
         if demands.only_if_cached {
+            respond::count(cache, reason, false, None);
             return ResponseFuture::ready(unavailable(cache));
         }
         if demands.no_store {
@@ -217,8 +216,11 @@ impl<S> CacheService<S> {
         if part && self.config.manner == Manner::Application {
             return self.refuse(cache, request, Refusal::Range);
         }
+        // What is stored would do, if the request did not go past it.
+        let past_it = demands.any() && matches!(reason, Reason::Hit | Reason::Stale);
+        let reason = if past_it { Reason::Bypass } else { reason };
         let mut miss = self.miss(cache, request, look, key, depth, reason);
-        miss.demands = demands.any() && matches!(reason, Reason::Hit | Reason::Stale);
+        miss.demands = past_it;
         if admitted.head {
             miss.purpose = Purpose::Head;
         } else if part {
@@ -245,13 +247,7 @@ impl<S> CacheService<S> {
     where
         S: Clone,
     {
-        let marked = matches!(look.found, Found::Unstorable(_));
-        let held = look.found.into_held();
-        let shared = held
-            .as_ref()
-            .and_then(response_of)
-            .is_none_or(|stored| stored.terms.shared);
-        Miss {
+        let mut miss = Miss {
             config: Arc::clone(&self.config),
             cache: cache.clone(),
             service: self.inner.clone(),
@@ -261,17 +257,19 @@ impl<S> CacheService<S> {
             selected: look.selected,
             arrival: look.arrival,
             reason,
-            held,
+            held: None,
             part: None,
             purpose: Purpose::Whole,
-            queues: shared && !marked,
-            marked,
+            queues: true,
+            marked: false,
             partial: false,
             demands: false,
             depth,
             within: is_recorded_here(cache),
             began: Instant::now(),
-        }
+        };
+        miss.found(look.found);
+        miss
     }
 
     fn refuse<ReqBody, ResBody>(
@@ -313,7 +311,7 @@ impl<S> CacheService<S> {
     /// Sends on what the cache has no part in.
     fn pass<ReqBody, ResBody>(
         &self,
-        mut request: Request<ReqBody>,
+        request: Request<ReqBody>,
         passed: Passed,
     ) -> ResponseFuture<ResBody, S::Error>
     where
@@ -323,11 +321,6 @@ impl<S> CacheService<S> {
         ResBody: Send + 'static,
     {
         let (config, service) = (Arc::clone(&self.config), self.inner.clone());
-        ResponseFuture::boxed(async move {
-            passed.tag(&config, &mut request).await;
-            let mut response = pin!(Oneshot::new(service, request));
-            let response = poll_fn(|cx| passed.run(|| response.as_mut().poll(cx))).await?;
-            Ok(passed.finish(response))
-        })
+        ResponseFuture::boxed(async move { passed.through(&config, service, request).await })
     }
 }

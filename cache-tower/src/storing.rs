@@ -85,7 +85,7 @@ impl Storing {
         };
 
         let hint = match body.size_hint().exact() {
-            Some(rest) => http_body::SizeHint::with_exact(rest + chunks.length()),
+            Some(rest) => http_body::SizeHint::with_exact(rest.saturating_add(chunks.length())),
             None => http_body::SizeHint::default(),
         };
         let answered = self.answered;
@@ -126,7 +126,7 @@ impl Storing {
                 (recording, Refusal::BodyFailed)
             }
         };
-        refuse(self.lead, refusal, &self.paths);
+        refuse(self.lead, self.purpose, refusal, &self.paths);
         let body = CacheBody::recorded(recording.reader(Role::First(scope.clone())));
         tell(
             caller,
@@ -251,7 +251,7 @@ impl Storing {
             }
         };
         drop(broken_off);
-        refuse(self.lead, refusal, &self.paths);
+        refuse(self.lead, self.purpose, refusal, &self.paths);
     }
 
     /// Stores the response.
@@ -265,14 +265,14 @@ impl Storing {
         if announced.is_some_and(|length| length != body.len().to_string().as_bytes())
             || part.is_some_and(|part| part.length() != body.len() as u64)
         {
-            refuse(self.lead, Refusal::BodyFailed, &self.paths);
+            refuse(self.lead, self.purpose, Refusal::BodyFailed, &self.paths);
             return Err(Refusal::BodyFailed);
         }
         // What its body called is known only now.
         if self.lead.scope().said().by_caller
             && !VaryNames::of(&parts.headers).is_ok_and(|names| self.declared.says_for_whom(&names))
         {
-            refuse(self.lead, Refusal::CallerKey, &self.paths);
+            refuse(self.lead, self.purpose, Refusal::CallerKey, &self.paths);
             return Err(Refusal::CallerKey);
         }
         let (mut headers, body, part) = self

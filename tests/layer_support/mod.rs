@@ -73,17 +73,23 @@ impl Reply {
             .join(", ")
     }
 
+    /// What the outermost layer said: the last member. Functions and layers inside speak before it.
+    pub fn own(&self) -> String {
+        let cache = self.cache();
+        cache.rsplit(", ").next().unwrap_or_default().to_owned()
+    }
+
     #[track_caller]
     pub fn assert_hit(&self) -> &Self {
-        assert!(self.cache().contains("; hit"), "not a hit: {self:?}");
+        assert!(self.own().contains("; hit"), "not a hit: {self:?}");
         self
     }
 
     #[track_caller]
     pub fn assert_miss(&self, detail: &str) -> &Self {
-        let cache = self.cache();
+        let own = self.own();
         assert!(
-            cache.contains("fwd=") && cache.ends_with(&format!("detail={detail}")),
+            own.contains("fwd=") && own.ends_with(&format!("detail={detail}")),
             "not {detail}: {self:?}"
         );
         self

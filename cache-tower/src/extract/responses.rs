@@ -26,6 +26,7 @@ use http::{Extensions, HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::freshness::{CacheControl, explicit_lifetime, initial_age, is_event_stream};
+use crate::layer::CDN_CACHE_CONTROL;
 
 /// The longest body of a function's response that is stored, in bytes.
 pub const MAX_BODY: usize = 2 << 20;
@@ -160,7 +161,7 @@ impl<E: Send + 'static> SaysTimeout for FallibleResponseShape<E> {
 /// What a head says of its storing, as a layer would read it. What it states of freshness is a limit:
 /// the function's own lifetime may be shorter.
 fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
-    let control = CacheControl::of(headers);
+    let control = CacheControl::targeted(headers, &[CDN_CACHE_CONTROL]);
     let partial = matches!(
         status,
         StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED

@@ -13,8 +13,6 @@ use super::targeted;
 /// Where a number is given twice the smaller counts; a malformed one counts as 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheControl {
-    /// Whether there was a field that says anything at all.
-    pub(crate) present: bool,
     /// Whether it was a targeted field (RFC 9213): then `Expires` is not heeded either.
     pub(crate) targeted: bool,
     pub(crate) no_store: bool,
@@ -46,7 +44,6 @@ impl CacheControl {
             lines.map(http::HeaderValue::as_bytes)
         };
         for line in lines() {
-            control.present = true;
             directives(line).for_each(|directive| control.add(&directive));
         }
         // What cannot be read comes last, so that nothing else takes back what it forbids.
@@ -195,7 +192,6 @@ mod tests {
         assert!(of(&["no-store=1"]).no_store);
         assert!(!of(&["public=x"]).public);
         assert!(of(&["\tpublic\t"]).public);
-        assert!(!CacheControl::of(&HeaderMap::new()).present);
     }
 
     #[test]

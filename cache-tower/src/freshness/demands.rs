@@ -16,7 +16,7 @@ pub(crate) struct Demands {
     pub(crate) only_if_cached: bool,
     max_age: Option<Duration>,
     min_fresh: Option<Duration>,
-    max_stale: Duration,
+    max_stale: Option<Duration>,
 }
 
 /// What is known of a stored response at the moment of the request.
@@ -30,7 +30,7 @@ pub(crate) struct Stands {
 }
 
 impl Demands {
-    /// Those of a request; `Pragma: no-cache` counts where there is no `Cache-Control` (section 5.4).
+    /// Those of a request, of two the stricter; `Pragma: no-cache` counts where there is no `Cache-Control` (section 5.4).
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut demands = Self::default();
         let mut lines = headers.get_all(CACHE_CONTROL).iter().peekable();
@@ -53,24 +53,27 @@ impl Demands {
             } else if is("only-if-cached") {
                 demands.only_if_cached = true;
             } else if is("max-age") {
-                demands.max_age = Some(seconds(0));
+                let said = seconds(0);
+                demands.max_age = Some(demands.max_age.map_or(said, |known| known.min(said)));
             } else if is("min-fresh") {
-                demands.min_fresh = Some(seconds(LONGEST));
+                let said = seconds(LONGEST);
+                demands.min_fresh = Some(demands.min_fresh.map_or(said, |known| known.max(said)));
             } else if is("max-stale") {
                 // Without a value, however stale it is.
-                demands.max_stale = seconds(if directive.value.is_none() && directive.sound {
-                    LONGEST
-                } else {
-                    0
-                });
+                let however = directive.value.is_none() && directive.sound;
+                let said = seconds(if however { LONGEST } else { 0 });
+                demands.max_stale = Some(demands.max_stale.map_or(said, |known| known.min(said)));
             }
         }
         demands
     }
 
-    /// Whether they demand anything.
-    pub(crate) fn any(&self) -> bool {
-        *self != Self::default()
+    /// Whether they demand anything of what is stored.
+    pub(crate) const fn any(&self) -> bool {
+        self.no_cache
+            || self.max_age.is_some()
+            || self.min_fresh.is_some()
+            || self.max_stale.is_some()
     }
 
     /// Whether a stored response will do as it is.
@@ -80,7 +83,8 @@ impl Demands {
         let fresh = !stands.fresh_for.is_zero()
             || stands
                 .expired_for
-                .is_some_and(|over| !self.max_stale.is_zero() && over <= self.max_stale);
+                .zip(self.max_stale)
+                .is_some_and(|(over, most)| !most.is_zero() && over <= most);
         !self.no_cache && young && lasting && fresh
     }
 }
@@ -119,6 +123,10 @@ mod tests {
             ("max-stale=29", true, false, false),
             ("max-stale=\"30\"", true, true, false),
             ("max-stale=x", true, false, false),
+            ("max-stale=30, max-stale=1", true, false, false),
+            ("max-age=1, max-age=1000", false, false, false),
+            ("max-age=1000, max-age=1", false, false, false),
+            ("min-fresh=31, min-fresh=1", false, false, false),
             ("a=\"b, max-stale", true, false, false),
             ("max-stale=30, max-age=90", true, true, false),
             ("max-stale=30, max-age=60", true, false, false),

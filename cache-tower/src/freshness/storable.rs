@@ -54,7 +54,7 @@ pub(crate) struct Rules<'a> {
 
 /// Who declared the response storable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+enum Source {
     /// The handler, by a [`CachePolicy`].
     Policy,
     /// The origin, by `Cache-Control` or `Expires`.
@@ -72,7 +72,6 @@ pub(crate) struct Judged {
     /// the response is made of.
     pub(crate) life: Option<Life>,
     pub(crate) initial_age: Duration,
-    pub(crate) source: Source,
     /// Whether the handler left it to the layer what clients are told.
     pub(crate) client_unsaid: bool,
     /// Whether it answers others who asked meanwhile: not where each reuse is to be validated.
@@ -195,11 +194,10 @@ pub(crate) fn judge(
     Ok(Judged {
         life,
         initial_age: age,
-        source,
         client_unsaid: !to_the_letter
             && !headers.contains_key(CACHE_CONTROL)
             && !headers.contains_key(EXPIRES),
-        shared: is_fresh,
+        shared: life.is_none_or(|life| !life.ttl().is_zero()),
         strict,
         kept_stale: kept_if(validated).max(while_cut_off),
         while_cut_off,

@@ -25,7 +25,6 @@ pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Option<CacheContro
         return None;
     }
     let mut control = CacheControl {
-        present: true,
         targeted: true,
         ..CacheControl::default()
     };
