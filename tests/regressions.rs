@@ -379,3 +379,25 @@ async fn a_response_that_is_demanded_anew_does_not_wait_for_the_load_that_waits_
     assert_eq!(body_of(app, "/second", "*/*").await, "second");
     assert_eq!(soon(body_of(app, "/first", "*/*")).await, "first");
 }
+
+#[tokio::test]
+async fn a_functions_response_is_not_stored_that_speaks_to_caches_alone() {
+    static LOADS: AtomicU32 = AtomicU32::new(0);
+
+    #[web_method(cache(ttl = "1h"))]
+    async fn page() -> Response {
+        LOADS.fetch_add(1, Ordering::SeqCst);
+        let head = [
+            ("cache-control", "max-age=60"),
+            ("cdn-cache-control", "no-store"),
+        ];
+        (head, "page").into_response()
+    }
+
+    Cache::isolated(async {
+        page().await;
+        page().await;
+        assert_eq!(LOADS.load(Ordering::SeqCst), 2);
+    })
+    .await;
+}

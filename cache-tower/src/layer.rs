@@ -80,6 +80,11 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// handler's own `ETag` or `Last-Modified`: a 304 then keeps what is stored. Where nothing is,
 /// [`shared_proxy`](Self::shared_proxy) passes on the client's.
 ///
+/// # Bounds
+///
+/// The service inside is `Clone + Send + 'static`, its error of any type. The body of requests is
+/// `Default`, for the layer's own: axum's is, hyper's `Incoming` is not (`request.map(Body::new)`).
+///
 /// # What clients see
 ///
 /// `Cache-Status` (RFC 9211) with the reason as `detail`, one of [`Reason`](cache_core::Reason)'s or
