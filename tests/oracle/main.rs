@@ -182,7 +182,9 @@ async fn agree(
         Answered::Validated(..) => "both validate",
         Answered::AskedAgain => "both ask again",
     });
-    Ok(answered != Answered::AskedAgain && !other.varied)
+    // With us an answer that is not kept takes the place of what was; the other keeps that.
+    let replaced = matches!(answered, Answered::With(_, false)) && other.kept().is_some();
+    Ok(answered != Answered::AskedAgain && !other.varied && !replaced)
 }
 
 /// Ends a case at a difference: it is known, or a failure.
