@@ -169,6 +169,7 @@ fn verdict(status: StatusCode, headers: &HeaderMap) -> Verdict {
     if headers.contains_key(SET_COOKIE)
         || control.private
         || control.no_store
+        || (control.must_understand && status.canonical_reason().is_none())
         || control.no_cache
         || is_event_stream(headers)
         || partial

@@ -15,6 +15,7 @@ use super::targeted;
 pub(crate) struct CacheControl {
     /// Whether it was a targeted field (RFC 9213): then `Expires` is not heeded either.
     pub(crate) targeted: bool,
+    /// Unless `must-understand` lifts it (RFC 9111, section 5.2.2.3).
     pub(crate) no_store: bool,
     /// Without field names, or with some that cannot be read.
     pub(crate) no_cache: bool,
@@ -43,12 +44,15 @@ impl CacheControl {
             let lines = headers.get_all(CACHE_CONTROL).iter();
             lines.map(http::HeaderValue::as_bytes)
         };
+        let is_well_formed = |line: &[u8]| directives(line).all(|d| d.is_well_formed());
+        let mut lifted = false;
         for line in lines() {
             directives(line).for_each(|directive| control.add(&directive));
+            lifted |= is_well_formed(line) && directives(line).any(|d| d.is("must-understand"));
         }
+        control.no_store &= !lifted;
         // What cannot be read comes last, so that nothing else takes back what it forbids.
-        let out_of_form = |line: &&[u8]| !directives(line).all(|d| d.is_well_formed());
-        for line in lines().filter(out_of_form) {
+        for line in lines().filter(|line| !is_well_formed(line)) {
             control.believe(line);
         }
         control
@@ -64,7 +68,7 @@ impl CacheControl {
     }
 
     fn add(&mut self, directive: &Directive<'_>) {
-        let is = |name: &str| directive.name.eq_ignore_ascii_case(name.as_bytes());
+        let is = |name| directive.is(name);
         let least = |known: Option<u32>| {
             let new = directive.seconds().unwrap_or(0);
             Some(known.map_or(new, |known| known.min(new)))
@@ -82,7 +86,7 @@ impl CacheControl {
         } else if is("proxy-revalidate") {
             self.proxy_revalidate = true;
         } else if is("must-understand") {
-            self.must_understand |= directive.sound;
+            self.must_understand = true;
         } else if is("max-age") {
             self.max_age = least(self.max_age);
         } else if is("s-maxage") {
@@ -98,9 +102,7 @@ impl CacheControl {
     fn believe(&mut self, line: &[u8]) {
         for word in words(line) {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-            if is("no-store") {
-                (self.no_store, self.must_understand) = (true, false);
-            }
+            self.no_store |= is("no-store");
             self.no_cache |= is("no-cache");
             self.private |= is("private");
         }
@@ -235,7 +237,7 @@ mod tests {
         ] {
             for lines in [[text, "foo"], [text, "must-understand"]] {
                 let control = of(&lines);
-                assert!(control.no_store && !control.must_understand, "{text}");
+                assert!(control.no_store, "{text}");
             }
         }
         assert!(of(&["a; private"]).private && of(&["a b, c=no-cache d"]).no_cache);
@@ -244,11 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn only_a_line_in_form_lifts_no_store() {
+        for (lines, no_store) in [
+            (&["no-store, must-understand"][..], false),
+            (&["no-store", "must-understand"], false),
+            (&["no-store", "n o, must-understand"], true),
+            (&["no-store", "x=\"never closed, must-understand"], true),
+        ] {
+            let control = of(lines);
+            assert_eq!(control.no_store, no_store, "{lines:?}");
+            assert!(control.must_understand, "{lines:?}");
+        }
+    }
+
+    #[test]
     fn unterminated_quotes_allow_nothing() {
         for text in ["x=\"never closed, ", "max-age=\"60, ", "x=\"a\\\", "] {
             let allowing = of(&[&format!("{text}max-age=60, public, must-understand")]);
             assert_eq!(allowing.max_age, Some(0), "{text}");
-            assert!(!allowing.public && !allowing.must_understand, "{text}");
+            assert!(!allowing.public, "{text}");
             assert!(of(&[&format!("{text}no-store")]).no_store, "{text}");
             assert!(of(&[&format!("{text}private=\"a\"")]).private, "{text}");
         }

@@ -15,6 +15,11 @@ pub(crate) struct Directive<'a> {
 }
 
 impl Directive<'_> {
+    /// Whether it has this name, whatever its case.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
     /// Whether it is what the syntax says: a token, and perhaps `=` with a token or a quoted string.
     pub(crate) fn is_well_formed(&self) -> bool {
         self.sound && is_token(self.name) && self.value.is_none_or(|v| is_token(v) || is_quoted(v))

@@ -109,7 +109,7 @@ pub(crate) fn judge(
     if control.must_understand && !understood {
         return Err(Refusal::Status);
     }
-    if control.no_store && !control.must_understand {
+    if control.no_store {
         return Err(Refusal::NoStore);
     }
     if control.private {

@@ -31,6 +31,8 @@ pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Option<CacheContro
     for (key, member) in &dictionary {
         control.add_member(key.as_str(), member);
     }
+    let is_set = |member: &ListEntry| matches!(member, ListEntry::Item(item) if item.bare_item == BareItem::Boolean(true));
+    control.no_store &= !dictionary.get("must-understand").is_some_and(is_set);
     Some(control)
 }
 
