@@ -194,6 +194,7 @@ forms! {
     verbs_tags_as_an_iterator: (0..2).map(|n| if n == 0 { "a".to_owned() } else { "b".to_owned() });
     verbs_tags_as_one_invalidation_method: InvalidationMethod { tag: "a".into() };
     verbs_tags_as_invalidation_methods: [InvalidationMethod { tag: "a".into() }];
+    verbs_tags_as_borrowed_invalidation_methods: &[InvalidationMethod { tag: "a".into() }];
 }
 
 #[test]
