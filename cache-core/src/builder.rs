@@ -45,8 +45,9 @@ impl CacheBuilder {
         self
     }
 
-    /// The lifetime of what names none (default: one week, as on Wix). It is a most: what is inside
-    /// a value and ends sooner ends it sooner.
+    /// The lifetime of what names none (default: one week, as on Wix), and of each part of a [`Life`]
+    /// that one leaves unsaid. Its ttl is a most: what is inside a value and ends sooner ends it sooner.
+    /// A scope may have [its own](Cache::default_life).
     ///
     /// # Panics
     ///

@@ -1,6 +1,8 @@
-//! The cache as applications hold it: manual keys, both verbs, scopes.
+//! The cache as applications hold it: scopes, both verbs, what is known of it. Its values under keys of
+//! one's own are in [`values`].
 
-use std::pin::Pin;
+mod values;
+
 use std::sync::Arc;
 
 use crate::builder::CacheBuilder;
@@ -9,18 +11,15 @@ use crate::context::{self, Context, Scoped};
 use crate::engine::{Engine, LifeChoice};
 use crate::error::{InstallError, InvalidateError};
 use crate::explain::Explanation;
-use crate::key::{CacheKey, Function, IntoKey, Key, KeyRef, ScopePath, Space, encoded};
-use crate::ledger::Running;
+use crate::key::{Function, IntoKey, ScopePath, Space};
 use crate::life::Life;
-use crate::load::{CallOptions, Fetched, Finished, Looked, look};
 use crate::marks::Kind;
 use crate::path::PathTarget;
-use crate::reason::{NotStorable, Reason};
-use crate::record::Recorded;
 use crate::stats::{Counters, Stats};
-use crate::tag::{self, IntoTags, TagName};
+use crate::tag::{IntoTags, TagName};
 use crate::verbs::Invalidating;
-use crate::weight::CacheWeight;
+
+pub use self::values::{Pending, Stored};
 
 /// A tagged cache in one process. Cheap to clone; copies are the same cache.
 ///
@@ -61,6 +60,8 @@ use crate::weight::CacheWeight;
 pub struct Cache {
     engine: Arc<Engine>,
     space: Space,
+    /// Of this view, where it has its own: over the outer views', not yet over the cache's.
+    default_life: Option<Arc<Life>>,
 }
 
 impl Default for Cache {
@@ -85,6 +86,7 @@ impl Cache {
         Self {
             engine,
             space: Space::Scope(Arc::default()),
+            default_life: None,
         }
     }
 
@@ -144,7 +146,49 @@ impl Cache {
         Self {
             engine: Arc::clone(&self.engine),
             space: Space::Scope(space),
+            default_life: self.default_life.clone(),
         }
+    }
+
+    /// A view of the same keys with another [default life](CacheBuilder::default_life), for values under
+    /// keys of your own: a call's life goes before it part by part, and it before that of the view it
+    /// was made from, down to the cache's. Scopes made from it have it too. The values of cached
+    /// functions do not take it: one function has one lifetime, wherever it is called.
+    ///
+    /// ```
+    /// # use cache_core as revalidate;
+    /// use revalidate::{Cache, Life};
+    ///
+    /// let cache = Cache::builder().default_life("1m").build();
+    /// let users = cache.scope("users").default_life(Life::default().stale_if_error("1h"));
+    /// // Fresh for a minute by the cache, kept for errors by the scope, not so by this call:
+    /// users.put("guest", "nobody", Life::default().stale_if_error(0), ["users"]);
+    /// // Ten minutes by the call, the hour by the scope:
+    /// users.put("ada", "Ada", "10m", ["users"]);
+    /// assert_eq!(users.explain("ada").fresh_for.as_secs().div_ceil(60), 10);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// On text that is no lifetime.
+    #[must_use]
+    #[track_caller]
+    pub fn default_life(&self, life: impl Into<Life>) -> Self {
+        let outer = self.default_life.as_deref().copied();
+        let life = life.into().over(outer.unwrap_or_default());
+        Self {
+            default_life: Some(Arc::new(life)),
+            ..self.clone()
+        }
+    }
+
+    /// What decides on the lifetime of a value under a key of this view that says no more than this.
+    pub(crate) fn choice(&self, said: Life) -> LifeChoice {
+        let mut choice = self.engine.choice(said);
+        if let Some(own) = self.default_life.as_deref() {
+            choice.default = own.over(choice.default);
+        }
+        choice
     }
 
     /// The view of this cache that a function's values are in.
@@ -152,6 +196,7 @@ impl Cache {
         Self {
             engine: Arc::clone(&self.engine),
             space: Space::Function(function),
+            default_life: None,
         }
     }
 
@@ -165,210 +210,6 @@ impl Cache {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.engine.settings.namespace
-    }
-
-    /// The value under `key`, where it is fresh and of this type. A value in its stale window is not
-    /// given, as there is no loader to refresh it.
-    pub async fn get<V>(&self, key: impl CacheKey) -> Option<V>
-    where
-        V: Clone + Send + Sync + 'static,
-    {
-        match look::<V>(Some(self), &self.space, &encoded(&key)) {
-            Looked::Hit(value) => Some(value),
-            Looked::Call(call) => call.only_if_fresh(),
-        }
-    }
-
-    /// The values under `keys`, in their order.
-    pub async fn get_many<V, K>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Option<V>>
-    where
-        V: Clone + Send + Sync + 'static,
-        K: CacheKey,
-    {
-        let mut values = Vec::new();
-        for key in keys {
-            values.push(self.get(key).await);
-        }
-        values
-    }
-
-    /// Stores a value now. Loads of this key that run already will not replace it. Where it cannot be
-    /// stored, what was under the key before is dropped all the same.
-    ///
-    /// A value that was read before the call may be older than an invalidation that came since: use
-    /// [`begin`](Self::begin) before reading, and [`put_from`](Self::put_from).
-    ///
-    /// # Panics
-    ///
-    /// On a life given as text that is none.
-    #[track_caller]
-    pub fn put<V, M>(
-        &self,
-        key: impl CacheKey,
-        value: V,
-        life: impl Into<Life>,
-        tags: impl IntoTags<M>,
-    ) -> Stored
-    where
-        V: CacheWeight + Clone + Send + Sync + 'static,
-    {
-        let bytes = encoded(&key);
-        let key = KeyRef::new(&self.space, &bytes.bytes).to_key();
-        let running = self.engine.ledger.begin();
-        let times = (running.start, self.engine.clock.now().0);
-        let names = bytes.flaw.map_or_else(|| tag::names(tags), Err);
-        let made = self.made(&key, value, life.into(), names, times);
-        // What was there goes in any case: the caller said that it is no longer the value.
-        let fate = match made {
-            Ok(entry) => self.engine.detach_and_insert(&key, entry),
-            Err(reason) => {
-                if bytes.flaw.is_none() {
-                    self.engine.detach_and_remove(&key.as_ref());
-                }
-                Err(reason)
-            }
-        };
-        Stored(match fate {
-            Ok(()) => {
-                self.engine.stored();
-                None
-            }
-            Err(reason) => {
-                self.engine.trace.note(key.hash(), reason);
-                Some(reason)
-            }
-        })
-    }
-
-    fn made<V>(
-        &self,
-        key: &Key,
-        value: V,
-        life: Life,
-        names: Result<Vec<TagName>, NotStorable>,
-        times: (u64, u64),
-    ) -> Result<Arc<crate::entry::Entry>, Reason>
-    where
-        V: CacheWeight + Clone + Send + Sync + 'static,
-    {
-        let names = names.map_err(Reason::NotStorable)?;
-        let mut recorded = Recorded::new();
-        for tag in self.engine.tags(&self.space, &names) {
-            recorded.add(&tag);
-        }
-        let weight = value.cache_weight();
-        let choice = LifeChoice::Explicit(life);
-        let (entry, storable) =
-            self.engine
-                .entry(key, (value, weight), times, choice, None, recorded);
-        storable.map_err(Reason::NotStorable)?;
-        Ok(Arc::new(entry))
-    }
-
-    /// Begins a store: call it before reading what will be stored, then [`put_from`](Self::put_from).
-    #[must_use = "dropping it ends the attempt"]
-    pub fn begin(&self, key: impl CacheKey) -> Pending {
-        let bytes = encoded(&key);
-        let key = KeyRef::new(&self.space, &bytes.bytes).to_key();
-        let running = self.engine.ledger.begin();
-        let key = bytes.flaw.map_or(Ok(key), Err);
-        Pending {
-            cache: self.clone(),
-            began: self.engine.clock.now().0,
-            id: key
-                .as_ref()
-                .map_or(0, |key| self.engine.attach_pending(key)),
-            key,
-            running,
-        }
-    }
-
-    /// Stores a value that was read since [`begin`](Self::begin), unless its key was removed or put,
-    /// or one of its tags invalidated, since then.
-    ///
-    /// # Panics
-    ///
-    /// On a life given as text that is none.
-    #[track_caller]
-    pub fn put_from<V, M>(
-        &self,
-        pending: Pending,
-        value: V,
-        life: impl Into<Life>,
-        tags: impl IntoTags<M>,
-    ) -> Stored
-    where
-        V: CacheWeight + Clone + Send + Sync + 'static,
-    {
-        let key = match &pending.key {
-            Ok(key) => key.clone(),
-            Err(flaw) => return Stored(Some(Reason::NotStorable(*flaw))),
-        };
-        let cache = &pending.cache;
-        let times = (pending.running.start, pending.began);
-        let made = cache.made(&key, value, life.into(), tag::names(tags), times);
-        let landed =
-            made.and_then(|entry| cache.engine.land_pending(&key, pending.id, Some(entry)));
-        Stored(match landed {
-            Ok(()) => {
-                cache.engine.stored();
-                None
-            }
-            Err(reason) => {
-                cache.engine.trace.note(key.hash(), reason);
-                Some(reason)
-            }
-        })
-    }
-
-    /// The value under `key`; on a miss `loader` makes it, once for all who ask meanwhile, as a task
-    /// of its own. An `Err` is the caller's own and not stored; callers who waited for it load for themselves.
-    ///
-    /// Cancel-safe: a caller who leaves does not stop the load. `life` and `tags` are looked at on a miss only.
-    ///
-    /// # Panics
-    ///
-    /// Where the loader panics, in the caller that began the load; outside a tokio runtime; on a life
-    /// given as text that is none.
-    pub async fn fetch<V, E, F, L, M>(
-        &self,
-        key: impl CacheKey,
-        life: impl Into<Life>,
-        tags: impl IntoTags<M>,
-        loader: L,
-    ) -> Result<V, E>
-    where
-        V: CacheWeight + Clone + Send + Sync + 'static,
-        E: Send + 'static,
-        F: Future<Output = Result<V, E>> + Send + 'static,
-        L: FnOnce() -> F + Send + 'static,
-    {
-        let call = match look::<V>(Some(self), &self.space, &encoded(&key)) {
-            Looked::Hit(value) => return Ok(value),
-            Looked::Call(call) => call,
-        };
-        let options = CallOptions {
-            life: Some(life.into()),
-            profile: None,
-            timeout: None,
-            tags: tag::names(tags),
-            by_caller: false,
-            weigh: V::cache_weight,
-        };
-        // Boxed with its type erased: loads within loads would otherwise hold one another many times over.
-        let load = move || -> Pin<Box<dyn Future<Output = Finished<V, E>> + Send>> {
-            Box::pin(async move {
-                match loader().await {
-                    Ok(value) => Finished::Store(value),
-                    Err(error) => Finished::Refuse(error, NotStorable::Error),
-                }
-            })
-        };
-        match Box::pin(call.load(options, load)).await {
-            Fetched::Value(value) => Ok(value),
-            Fetched::Output(error) => Err(error),
-            Fetched::TimedOut(_) => unreachable!("no time limit was given"),
-        }
     }
 
     /// Drops the value under `key`. A load of it that runs still serves those who wait for it, and is
@@ -453,40 +294,4 @@ fn user_tags<M>(tags: impl IntoTags<M>) -> (Vec<TagName>, Option<InvalidateError
         Err(error) => wrong = Some(error),
     });
     (names, wrong)
-}
-
-/// Whether a value was stored, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored(Option<Reason>);
-
-impl Stored {
-    /// Whether it was.
-    #[must_use]
-    pub const fn is_stored(self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Why it was not.
-    #[must_use]
-    pub const fn why_not(self) -> Option<Reason> {
-        self.0
-    }
-}
-
-/// A store that was [begun](Cache::begin). Dropping it ends the attempt.
-#[derive(Debug)]
-pub struct Pending {
-    cache: Cache,
-    key: Result<Key, NotStorable>,
-    id: u64,
-    began: u64,
-    running: Running,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if let Ok(key) = &self.key {
-            let _ = self.cache.engine.land_pending(key, self.id, None);
-        }
-    }
 }

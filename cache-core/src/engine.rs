@@ -71,13 +71,24 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// How a value's lifetime was decided.
+/// What decides on a value's lifetime, unless its body does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum LifeChoice {
-    /// Said by the attribute, the call or the body.
-    Explicit(Life),
-    /// Not said: the default's, and no longer than what is inside.
-    Default,
+pub(crate) struct LifeChoice {
+    /// What the attribute, the call or the response says.
+    pub(crate) said: Life,
+    /// What holds for what is left unsaid. A ttl from here is a most: what is inside and ends sooner
+    /// ends the value sooner.
+    pub(crate) default: Life,
+}
+
+impl LifeChoice {
+    /// One that takes nothing from any default.
+    pub(crate) fn whole(said: Life) -> Self {
+        Self {
+            said,
+            default: Life::default(),
+        }
+    }
 }
 
 impl Engine {
@@ -181,6 +192,14 @@ impl Engine {
         (entry, storable)
     }
 
+    /// What decides on the lifetime of what says no more than this, by the cache's own defaults.
+    pub(crate) fn choice(&self, said: Life) -> LifeChoice {
+        LifeChoice {
+            said,
+            default: self.settings.default_life,
+        }
+    }
+
     /// How long a value lives whose load began then, and when it expires.
     pub(crate) fn lifetime(
         &self,
@@ -189,10 +208,9 @@ impl Engine {
         at_most: Option<Duration>,
         recorded: &Recorded,
     ) -> (Life, u64) {
-        let (mut life, explicit) = match (recorded.life, choice) {
-            (Some(life), _) | (None, LifeChoice::Explicit(life)) => (life, true),
-            (None, LifeChoice::Default) => (self.settings.default_life, false),
-        };
+        let said = recorded.life.unwrap_or(choice.said);
+        let explicit = said.says_ttl();
+        let mut life = said.over(choice.default);
         if let Some(at_most) = at_most {
             life = life.at_most(at_most);
         }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::backoff::Backoff;
 use crate::clock::nanos;
 use crate::life::Life;
 use crate::marks::{Marked, TagRecord, examine};
@@ -41,8 +42,8 @@ pub(crate) struct Rest {
     pub(crate) kept_stale: u64,
     /// When the oldest of the loads in it began.
     pub(crate) filled_at: u64,
-    /// After a failed refresh: not before then again.
-    pub(crate) retry_at: AtomicU64,
+    /// For how long it is not tried to replace it, as that failed.
+    pub(crate) backoff: Backoff,
     pub(crate) tags: Box<[Arc<TagRecord>]>,
     pub(crate) weight: u32,
     /// Set where its tags could not all be kept: it cannot be judged, and is given only to those
@@ -112,7 +113,7 @@ impl<V> Entry<V> {
                 stale_if_error: nanos(life.stale_if_error_window()),
                 kept_stale: 0,
                 filled_at: times.filled_at,
-                retry_at: AtomicU64::new(0),
+                backoff: Backoff::new(),
                 tags: tags.into_boxed_slice(),
                 weight: 0,
                 partial: None,

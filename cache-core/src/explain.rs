@@ -64,6 +64,7 @@ impl Explanation {
         explanation.reason = match entry.judge(sequence, now.0) {
             Verdict::Fresh { .. } => Reason::Hit,
             Verdict::Stale { servable: true, .. } => Reason::Stale,
+            Verdict::Stale { on_error: true, .. } if entry.backoff.holds(now.0) => Reason::Stale,
             Verdict::Stale { why, .. } | Verdict::Dead(why) => why,
         };
         explanation.tags = entry

@@ -8,9 +8,9 @@ use crate::error::LifeError;
 
 /// The lifetime of a cached value.
 ///
-/// | part | what it does | default |
+/// | part | what it does | where nobody says it |
 /// |---|---|---|
-/// | `ttl` | fresh for this long, counted from when its load *began* | given |
+/// | `ttl` | fresh for this long, counted from when its load *began* | one week |
 /// | [`stale_while_revalidate`](Self::stale_while_revalidate) | then served stale for this long while one refresh runs (RFC 5861) | none |
 /// | [`stale_if_error`](Self::stale_if_error) | then served for this long when its load fails or times out (RFC 5861) | none |
 /// | [`jitter`](Self::jitter) | shortens the `ttl` by a random part of up to this | none |
@@ -18,6 +18,11 @@ use crate::error::LifeError;
 /// | [`client`](Self::client) | what HTTP clients are told (`max-age`) | ask each time |
 ///
 /// Both windows run from the earlier of expiry and the first soft invalidation.
+///
+/// A life need not say every part: [`Life::default`] says none, and each method says one. What it leaves
+/// unsaid is taken from the defaults of the [scope](crate::Cache::default_life), then from those of the
+/// [cache](crate::CacheBuilder::default_life), part by part ([`over`](Self::over)). What HTTP headers say of a
+/// response is whole: it takes nothing from there.
 ///
 /// Made from whole seconds, a [`Duration`], or text: a duration (`"1h30m"`, `"90 s"`) or one of the
 /// profiles `seconds minutes hours days weeks max` with the figures of Next.js's `cacheLife`:
@@ -41,48 +46,96 @@ use crate::error::LifeError;
 /// let life = Life::from("10m").stale_while_revalidate("1h").stale_if_error("1d");
 /// assert_eq!(life.ttl(), Duration::from_secs(600));
 /// assert_eq!(Life::from(604_800).ttl(), Duration::from_secs(7 * 24 * 3600));
+/// assert_eq!(Life::default().stale_if_error("5m").over(life).ttl(), life.ttl());
 /// assert!("ten minutes".parse::<Life>().is_err());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Life {
-    ttl: Duration,
-    stale_while_revalidate: Duration,
-    stale_if_error: Duration,
-    jitter: Duration,
-    refresh_ahead: Duration,
+    ttl: Option<Duration>,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
+    jitter: Option<Duration>,
+    refresh_ahead: Option<Duration>,
     client: Option<Duration>,
+}
+
+/// The ttl that nobody said.
+const WEEK: Duration = Duration::from_secs(604_800);
+
+/// A part that may be unsaid.
+const fn or(said: Option<Duration>, unsaid: Duration) -> Duration {
+    match said {
+        Some(said) => said,
+        None => unsaid,
+    }
 }
 
 impl Life {
     /// One week, the lifetime that Wix gives what names none.
-    pub const WEEK: Self = Self::from_secs(604_800);
+    pub const WEEK: Self = Self::from_duration(WEEK);
 
-    /// Fresh for `seconds`, with no stale window.
+    /// Fresh for `seconds`; nothing else is said.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self::from_duration(Duration::from_secs(seconds))
     }
 
-    /// Fresh for `ttl`, with no stale window.
+    /// Fresh for `ttl`; nothing else is said.
     #[must_use]
     pub const fn from_duration(ttl: Duration) -> Self {
         Self {
-            ttl,
-            stale_while_revalidate: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
-            jitter: Duration::ZERO,
-            refresh_ahead: Duration::ZERO,
+            ttl: Some(ttl),
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            jitter: None,
+            refresh_ahead: None,
             client: None,
+        }
+    }
+
+    /// What this life says, and where it says nothing, what `defaults` says.
+    ///
+    /// A ttl of zero is said of the whole: what is not to be kept takes no window from elsewhere.
+    ///
+    /// ```
+    /// # use cache_core as revalidate;
+    /// use revalidate::Life;
+    ///
+    /// let everywhere = Life::from("1m").stale_if_error("5m").jitter("5s");
+    /// let of_users = Life::from("10m").over(everywhere);
+    /// assert_eq!(of_users, Life::from("10m").stale_if_error("5m").jitter("5s"));
+    /// assert_eq!(Life::default().jitter(0).over(of_users), Life::from("10m").stale_if_error("5m").jitter(0));
+    /// ```
+    #[must_use]
+    pub fn over(self, defaults: Self) -> Self {
+        if self.ttl == Some(Duration::ZERO) {
+            return self;
+        }
+        Self {
+            ttl: self.ttl.or(defaults.ttl),
+            stale_while_revalidate: self
+                .stale_while_revalidate
+                .or(defaults.stale_while_revalidate),
+            stale_if_error: self.stale_if_error.or(defaults.stale_if_error),
+            jitter: self.jitter.or(defaults.jitter),
+            refresh_ahead: self.refresh_ahead.or(defaults.refresh_ahead),
+            client: self.client.or(defaults.client),
         }
     }
 
     /// The same, but nothing is served for longer than `limit`, its windows included.
     pub(crate) fn at_most(mut self, limit: Duration) -> Self {
-        self.ttl = self.ttl.min(limit);
-        let left = limit - self.ttl;
+        let ttl = self.ttl().min(limit);
+        let left = Some(limit - ttl);
+        self.ttl = Some(ttl);
         self.stale_while_revalidate = self.stale_while_revalidate.min(left);
         self.stale_if_error = self.stale_if_error.min(left);
         self
+    }
+
+    /// Whether it says how long the value is fresh.
+    pub(crate) const fn says_ttl(&self) -> bool {
+        self.ttl.is_some()
     }
 
     /// The built-in profile of this name.
@@ -101,7 +154,7 @@ impl Life {
             _ => return None,
         };
         let mut life = Self::from_secs(revalidate);
-        life.stale_while_revalidate = Duration::from_secs(expire);
+        life.stale_while_revalidate = Some(Duration::from_secs(expire));
         life.client = Some(Duration::from_secs(client));
         Some(life)
     }
@@ -110,7 +163,7 @@ impl Life {
     #[must_use]
     #[track_caller]
     pub fn stale_while_revalidate(mut self, window: impl Into<Span>) -> Self {
-        self.stale_while_revalidate = window.into().0;
+        self.stale_while_revalidate = Some(window.into().0);
         self
     }
 
@@ -118,7 +171,7 @@ impl Life {
     #[must_use]
     #[track_caller]
     pub fn stale_if_error(mut self, window: impl Into<Span>) -> Self {
-        self.stale_if_error = window.into().0;
+        self.stale_if_error = Some(window.into().0);
         self
     }
 
@@ -127,7 +180,7 @@ impl Life {
     #[must_use]
     #[track_caller]
     pub fn jitter(mut self, most: impl Into<Span>) -> Self {
-        self.jitter = most.into().0;
+        self.jitter = Some(most.into().0);
         self
     }
 
@@ -135,7 +188,7 @@ impl Life {
     #[must_use]
     #[track_caller]
     pub fn refresh_ahead(mut self, lead: impl Into<Span>) -> Self {
-        self.refresh_ahead = lead.into().0;
+        self.refresh_ahead = Some(lead.into().0);
         self
     }
 
@@ -151,38 +204,38 @@ impl Life {
     #[must_use]
     #[track_caller]
     pub fn with_ttl(mut self, ttl: impl Into<Span>) -> Self {
-        self.ttl = ttl.into().0;
+        self.ttl = Some(ttl.into().0);
         self
     }
 
-    /// How long the value is fresh.
+    /// How long the value is fresh: one week, where nobody says it.
     #[must_use]
     pub const fn ttl(&self) -> Duration {
-        self.ttl
+        or(self.ttl, WEEK)
     }
 
     /// How long it is then served stale while one refresh runs.
     #[must_use]
     pub const fn stale_while_revalidate_window(&self) -> Duration {
-        self.stale_while_revalidate
+        or(self.stale_while_revalidate, Duration::ZERO)
     }
 
     /// How long it is then served when a load fails.
     #[must_use]
     pub const fn stale_if_error_window(&self) -> Duration {
-        self.stale_if_error
+        or(self.stale_if_error, Duration::ZERO)
     }
 
     /// How much a random draw may shorten the ttl.
     #[must_use]
     pub const fn jitter_bound(&self) -> Duration {
-        self.jitter
+        or(self.jitter, Duration::ZERO)
     }
 
     /// How close to expiry a hit starts the refresh.
     #[must_use]
     pub const fn refresh_ahead_lead(&self) -> Duration {
-        self.refresh_ahead
+        or(self.refresh_ahead, Duration::ZERO)
     }
 
     /// What HTTP clients may keep without asking; `None`: they ask each time.
@@ -194,7 +247,9 @@ impl Life {
     /// Whether no value of this life could ever be served, fresh or stale.
     #[must_use]
     pub fn is_zero(&self) -> bool {
-        self.ttl.is_zero() && self.stale_while_revalidate.is_zero() && self.stale_if_error.is_zero()
+        self.ttl().is_zero()
+            && self.stale_while_revalidate_window().is_zero()
+            && self.stale_if_error_window().is_zero()
     }
 }
 
@@ -271,10 +326,13 @@ from_time!(Life, Life::from_duration);
 
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", humantime::format_duration(self.ttl))?;
+        write!(f, "{}", humantime::format_duration(self.ttl()))?;
         for (name, part) in [
-            ("stale-while-revalidate", self.stale_while_revalidate),
-            ("stale-if-error", self.stale_if_error),
+            (
+                "stale-while-revalidate",
+                self.stale_while_revalidate_window(),
+            ),
+            ("stale-if-error", self.stale_if_error_window()),
         ] {
             if !part.is_zero() {
                 write!(f, ", {name} {}", humantime::format_duration(part))?;

@@ -29,12 +29,9 @@ use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::outward::warn_unknown_profile;
 use crate::reason::{NotStorable, Reason};
-use crate::sync::{Ordering, spawn};
+use crate::sync::spawn;
 use crate::tag::TagName;
 use crate::waits::Wait;
-
-/// A failed refresh is not tried again before this has passed.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a loader says of its output.
 #[derive(Debug)]
@@ -144,8 +141,7 @@ impl RefreshFailed {
 impl Drop for RefreshFailed {
     fn drop(&mut self) {
         if let Some((held, clock)) = self.0.take() {
-            let retry_at = clock.now().plus(RETRY_AFTER);
-            held.retry_at.store(retry_at.0, Ordering::Relaxed);
+            held.backoff.failed(clock.now().0);
         }
     }
 }
@@ -200,6 +196,9 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 || self.plan(&cache, &options, &tags),
                 start,
             );
+            return Fetched::Value(value);
+        }
+        if let Some(value) = self.while_backing_off(engine) {
             return Fetched::Value(value);
         }
         match self.seek(engine, &key, &tags, deadline).await {
@@ -265,6 +264,9 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             Err(why) => return self.run_alone(options, start(), Some(why), deadline).await,
         };
         let tags = engine.tags(&self.space, names);
+        if let Some(value) = self.while_backing_off(engine) {
+            return Fetched::Value(value);
+        }
         match self.seek(engine, &key, &tags, deadline).await {
             Sought::Value(value) => Fetched::Value(value),
             Sought::Lead(lead) => {
@@ -352,22 +354,25 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     }
 
     /// How the lifetime is decided that the options name.
-    fn choice(&self, engine: &Engine, options: &CallOptions<V>) -> Result<LifeChoice, NotStorable> {
-        match (options.life, options.profile) {
-            (Some(life), _) => Ok(LifeChoice::Explicit(life)),
-            (None, None) => Ok(LifeChoice::Default),
-            (None, Some(name)) => engine
-                .settings
-                .profiles
-                .get(name)
-                .copied()
-                .or_else(|| Life::profile(name))
-                .map(LifeChoice::Explicit)
-                .ok_or_else(|| {
-                    warn_unknown_profile(self.space.name(), name);
-                    NotStorable::UnknownProfile
-                }),
-        }
+    fn choice(&self, cache: &Cache, options: &CallOptions<V>) -> Result<LifeChoice, NotStorable> {
+        let profile = |name| {
+            let profiles = &cache.engine().settings.profiles;
+            let registered = profiles.get(name).copied();
+            registered.or_else(|| Life::profile(name)).ok_or_else(|| {
+                warn_unknown_profile(self.space.name(), name);
+                NotStorable::UnknownProfile
+            })
+        };
+        let said = match (options.life, options.profile) {
+            (Some(life), _) => life,
+            (None, Some(name)) => profile(name)?,
+            (None, None) => Life::default(),
+        };
+        Ok(match self.space {
+            Space::Scope(_) => cache.choice(said),
+            // One function has one lifetime, whatever view of the cache it is called in.
+            Space::Function(_) | Space::Http => cache.engine().choice(said),
+        })
     }
 
     fn plan(&self, cache: &Cache, options: &CallOptions<V>, tags: &[Arc<TagRecord>]) -> Plan<V> {
@@ -383,7 +388,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .as_ref()
                 .and_then(|context| context.path.clone()),
             tags: tags.to_vec(),
-            choice: self.choice(cache.engine(), options),
+            choice: self.choice(cache, options),
             by_caller: options.by_caller,
             weigh: options.weigh,
         }
@@ -403,7 +408,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         let Some(held) = self.held.clone() else {
             return;
         };
-        if engine.clock.now().0 < held.retry_at.load(Ordering::Relaxed) {
+        if held.backoff.holds(engine.clock.now().0) {
             return;
         }
         let Some(lead) = engine.board_refresh(key, tags) else {

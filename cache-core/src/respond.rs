@@ -20,6 +20,7 @@ use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::context;
 use crate::key::{Key, KeyRef, Space};
+use crate::life::Life;
 use crate::marks::Kind;
 use crate::outward::{note, tell};
 use crate::reason::{NotStorable, Reason};
@@ -42,6 +43,12 @@ impl ResponseKey {
 #[must_use]
 pub fn same_cache(one: &Cache, other: &Cache) -> bool {
     Arc::ptr_eq(one.engine(), other.engine())
+}
+
+/// What holds for the parts of a lifetime that nobody says.
+#[must_use]
+pub fn default_life(cache: &Cache) -> Life {
+    cache.engine().settings.default_life
 }
 
 /// Invalidates the tags hard, for good: what asks is the answer to a request, and no caller is told.

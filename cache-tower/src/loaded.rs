@@ -328,6 +328,7 @@ impl Loaded {
                 policy: self.declared.policy.as_ref(),
                 said: self.declared.life,
                 layer: self.config.life,
+                default_life: respond::default_life(&self.cache),
                 authorized: self.sent.contains_key(AUTHORIZATION),
                 part: self.purpose == Purpose::Part
                     && parts.status == StatusCode::PARTIAL_CONTENT

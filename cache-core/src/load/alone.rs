@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Call, CallOptions, Fetched, Finished, within};
 use crate::clock::{Clock, Timestamp};
 use crate::context::{self, LoadScope, Scoped};
-use crate::engine::LifeChoice;
 use crate::error::LoadTimeout;
+use crate::life::Life;
 use crate::outward::{flow_recorded, note};
 use crate::reason::{NotStorable, Reason};
 use crate::record::Record;
@@ -80,7 +80,9 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         match finished {
             Finished::Store(value) | Finished::StoreFor(value, _) => {
                 // What is made from it lives no longer than it would have, had it been stored.
-                let choice = self.choice(engine, &options).unwrap_or(LifeChoice::Default);
+                let choice = self
+                    .choice(cache, &options)
+                    .unwrap_or_else(|_| engine.choice(Life::default()));
                 recorded.fresh_until = engine.lifetime(began, choice, at_most, &recorded).1;
                 recorded.filled_at = recorded.filled_at.min(began);
                 self.done(engine, None, self.reason, false);
@@ -141,7 +143,9 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             if let Some(context) = &self.context {
                 if let Some(record) = record {
                     let mut recorded = record.close();
-                    let choice = self.choice(engine, &options).unwrap_or(LifeChoice::Default);
+                    let choice = self
+                        .choice(cache, &options)
+                        .unwrap_or_else(|_| engine.choice(Life::default()));
                     let at_most = match finished {
                         Some(Finished::StoreFor(_, at_most)) => Some(at_most),
                         _ => None,

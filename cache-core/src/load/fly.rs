@@ -8,6 +8,7 @@ use crate::context::{Context, LoadScope, Observer, Scoped};
 use crate::engine::LifeChoice;
 use crate::entry::Entry;
 use crate::flight::Lead;
+use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::path_marks::RequestPath;
 use crate::permit::Permit;
@@ -89,7 +90,9 @@ where
         }
     };
     let weight = (plan.weigh)(&value);
-    let choice = plan.choice.unwrap_or(LifeChoice::Default);
+    let choice = plan
+        .choice
+        .unwrap_or_else(|_| engine.choice(Life::default()));
     let began = (lead.start(), lead.began);
     let (entry, storable) =
         engine.entry(&lead.key, (value, weight), began, choice, at_most, recorded);

@@ -55,8 +55,17 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         } else {
             return None;
         };
+        held.backoff.failed(engine.clock.now().0);
         self.done(engine, Some(held), Reason::Stale, joined);
         Some(value)
+    }
+
+    /// The stale value that was found, if replacing it failed a moment ago: its source is not asked
+    /// again yet. Inside a load it is, as stale values are awaited there.
+    pub(super) fn while_backing_off(&self, engine: &Arc<Engine>) -> Option<V> {
+        let held = self.held.as_ref().filter(|_| !self.forced)?;
+        let holds = !self.fresh_only() && held.backoff.holds(engine.clock.now().0);
+        holds.then(|| self.fallback(engine, false)).flatten()
     }
 
     /// Counts the outcome, tells who watches, and lets what the value carries flow outward.

@@ -105,7 +105,7 @@ impl Recording {
     ) -> (Held<V>, Result<(), Reason>) {
         let engine = Arc::clone(&self.lead.engine);
         let recorded = self.scope.close();
-        let choice = life.map_or(LifeChoice::Default, LifeChoice::Explicit);
+        let choice = life.map_or_else(|| engine.choice(Life::default()), LifeChoice::whole);
         let times = (self.lead.start(), self.lead.began);
         let key = under.map_or(&self.lead.key, |under| &under.0);
         let (mut entry, mut storable) =
@@ -178,7 +178,7 @@ fn insert<V: Send + Sync + 'static>(
         .tags(&Space::Http, known)
         .iter()
         .for_each(|tag| recorded.add(tag));
-    let choice = LifeChoice::Explicit(life);
+    let choice = LifeChoice::whole(life);
     let (entry, storable) = engine.entry(&key.0, (value, weight), times, choice, None, recorded);
     if storable.is_ok() {
         // Overtaken already: the next request finds out again.

@@ -11,8 +11,9 @@ use cache_core::{NotStorable, Reason};
 
 /// How long a caller waits for the load of another.
 pub(crate) const WAIT_LIMIT: u64 = 30;
-/// A failed refresh is not tried again before this has passed.
-const RETRY_AFTER: u64 = 1;
+/// What failed to replace a stale value is not tried again for this long; each failure that follows
+/// doubles it, up to the second.
+const PAUSES: (u64, u64) = (1, 60);
 
 /// What is fixed of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,7 +216,8 @@ pub(crate) struct Model {
     begun: u64,
     readers: BTreeMap<usize, Reader>,
     pending: Vec<Pending>,
-    retry_at: BTreeMap<u64, u64>,
+    /// Of a stale value: until when it is not tried to replace it, and how long that pause is.
+    backoff: BTreeMap<u64, (u64, u64)>,
     /// Who goes first of those who are woken at once.
     pub(crate) order: Vec<usize>,
     pub(crate) seen: Vec<Seen>,
@@ -236,7 +238,7 @@ impl Model {
             begun: 0,
             readers: BTreeMap::new(),
             pending: Vec::new(),
-            retry_at: BTreeMap::new(),
+            backoff: BTreeMap::new(),
             order: Vec::new(),
             seen: Vec::new(),
             woken: Vec::new(),
@@ -279,6 +281,7 @@ impl Model {
         let reason = match self.judge(entry) {
             Verdict::Fresh { .. } => Reason::Hit,
             Verdict::Stale { servable: true, .. } => Reason::Stale,
+            Verdict::Stale { on_error: true, .. } if self.backs_off(entry.value) => Reason::Stale,
             Verdict::Stale { why, .. } | Verdict::Dead(why) => why,
         };
         let mut tags = entry.tags.clone();
@@ -497,14 +500,33 @@ impl Model {
         match held {
             Some(entry) if served || reason == Reason::Hit => {
                 self.take(id, &entry, reason, false);
-                let retry_at = self.retry_at.get(&entry.value).copied().unwrap_or(0);
-                if served && self.now >= retry_at && self.running(key).is_empty() {
+                if served && !self.backs_off(entry.value) && self.running(key).is_empty() {
                     self.begin_load(id, key, true, None);
                     self.loads.get_mut(&id).expect("begun").refreshes = Some(entry.value);
                 }
             }
+            Some(entry) if !fresh_only && self.backs_off(entry.value) => {
+                if !self.fall_back(id, false) {
+                    self.board(id);
+                }
+            }
             _ => self.board(id),
         }
+    }
+
+    fn backs_off(&self, value: u64) -> bool {
+        self.backoff
+            .get(&value)
+            .is_some_and(|(until, _)| self.now < *until)
+    }
+
+    fn failed_to_replace(&mut self, value: u64) {
+        if self.backs_off(value) {
+            return;
+        }
+        let last = self.backoff.get(&value).map_or(0, |(_, pause)| *pause);
+        let pause = (2 * last).clamp(PAUSES.0, PAUSES.1);
+        self.backoff.insert(value, (self.now + pause, pause));
     }
 
     fn running(&self, key: usize) -> Vec<usize> {
@@ -674,7 +696,7 @@ impl Model {
                 }
                 // What cannot be stored now cannot be in a moment either.
                 if let (Err(Reason::NotStorable(_)), Some(value)) = (fate, load.refreshes) {
-                    self.retry_at.insert(value, self.now + RETRY_AFTER);
+                    self.failed_to_replace(value);
                 }
                 Some(entry)
             }
@@ -684,7 +706,7 @@ impl Model {
                     _ => NotStorable::Error,
                 });
                 if let Some(value) = load.refreshes {
-                    self.retry_at.insert(value, self.now + RETRY_AFTER);
+                    self.failed_to_replace(value);
                 }
                 None
             }
@@ -803,6 +825,7 @@ impl Model {
             Verdict::Dead(_) => false,
         };
         if allowed {
+            self.failed_to_replace(held.value);
             self.take(id, &held, Reason::Stale, joined);
         }
         allowed

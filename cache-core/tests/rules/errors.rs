@@ -1,5 +1,7 @@
 //! Errors, panics and what is served instead.
 
+use std::time::Duration;
+
 use cache_core::spi::{CallOptions, Fetched, Finished, Function};
 use cache_core::{Life, NotStorable, Reason, observe};
 
@@ -62,6 +64,7 @@ async fn life_stale_if_error_serves_the_stale_value_while_loads_fail() {
     clock.advance(secs(60));
     let (got, seen) = observe(cache.fetch("row", life, ["t"], err("down"))).await;
     assert_eq!((got, seen[0].reason), (Ok(1_u64), Reason::Stale));
+    clock.advance(secs(1));
     assert_eq!(
         cache.fetch("row", life, ["t"], ok(2_u64)).await,
         Ok(2),
@@ -74,6 +77,94 @@ async fn life_stale_if_error_serves_the_stale_value_while_loads_fail() {
             .await,
         Err("down")
     );
+}
+
+/// While loads fail their source is asked after 1, 2, 4, .. seconds, not at each read.
+#[tokio::test]
+async fn life_a_failing_source_is_asked_less_and_less_often() {
+    let (cache, clock) = cache();
+    let life = Life::from("1m").stale_if_error("1h");
+    cache.put("row", 1_u64, life, ["t"]);
+    clock.advance(secs(60));
+    for (asked, pause) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+        assert_eq!(reason(&cache, "row"), Reason::Expired, "it would be asked");
+        for _ in 0..3 {
+            let got = cache.fetch("row", life, ["t"], err("down")).await;
+            assert_eq!(got, Ok(1_u64));
+        }
+        clock.advance(secs(pause) - Duration::from_millis(1));
+        let (got, seen) = observe(cache.fetch("row", life, ["t"], err("down"))).await;
+        assert_eq!((got, seen[0].reason), (Ok(1_u64), Reason::Stale));
+        assert_eq!(reason(&cache, "row"), Reason::Stale);
+        assert_eq!(cache.stats().loads, asked as u64 + 1, "{pause}");
+        clock.advance(Duration::from_millis(1));
+    }
+    // What replaces it begins anew.
+    assert_eq!(cache.fetch("row", life, ["t"], ok(2_u64)).await, Ok(2));
+    clock.advance(secs(60));
+    assert_eq!(
+        cache.fetch("row", life, ["t"], err("down")).await,
+        Ok(2_u64)
+    );
+    clock.advance(secs(1));
+    assert_eq!(cache.fetch("row", life, ["t"], ok(3_u64)).await, Ok(3));
+}
+
+/// A pause serves what may be served, and nothing else: not past the window, not what is dead.
+#[tokio::test]
+async fn life_a_pause_ends_with_the_window_and_with_the_value() {
+    let (cache, clock) = cache();
+    let life = Life::from("1m").stale_if_error("2s");
+    cache.put("row", 1_u64, life, ["t"]);
+    clock.advance(secs(60));
+    for wait in [1, 1] {
+        let got = cache.fetch("row", life, ["t"], err("down")).await;
+        assert_eq!(got, Ok(1_u64));
+        clock.advance(secs(wait));
+    }
+    assert_eq!(cache.fetch("row", life, ["t"], ok(2_u64)).await, Ok(2));
+
+    clock.advance(secs(60));
+    let got = cache.fetch("row", life, ["t"], err("down")).await;
+    assert_eq!(got, Ok(2_u64));
+    cache.invalidate_cache("t").await.unwrap();
+    assert_eq!(cache.fetch("row", life, ["t"], ok(3_u64)).await, Ok(3));
+}
+
+/// Who asks for a new value asks the source.
+#[tokio::test]
+async fn life_a_refresh_that_is_asked_for_does_not_wait_for_the_pause() {
+    let (cache, clock) = cache();
+    let limited = || CallOptions {
+        life: Some(Life::from("1m").stale_if_error("1h")),
+        ..options(&["t"])
+    };
+    let load = |value| move || crate::support::finish(async move { value });
+    let run = async {
+        for value in [Ok(1), Err("down"), Ok(2)] {
+            let call = cache_core::spi::lookup_anew::<u64>(&call_key(&FUNCTION, 2));
+            let got = call.load(limited(), load(value)).await;
+            let expected = value.unwrap_or(1);
+            assert!(matches!(got, Fetched::Value(value) if value == expected));
+            clock.advance(secs(60 * u64::from(expected == 1 && value.is_ok())));
+        }
+    };
+    cache.enter(run).await;
+    assert_eq!(cache.stats().loads, 3);
+}
+
+/// Nothing new is made of what is old: inside a load the source is asked each time.
+#[tokio::test]
+async fn rule_2_inside_a_load_there_is_no_pause() {
+    let (cache, clock) = cache();
+    let life = Life::from("1m").stale_if_error("1h");
+    cache.put("row", 1_u64, life, ["t"]);
+    clock.advance(secs(60));
+    let got = cache.fetch("row", life, ["t"], err("down")).await;
+    assert_eq!(got, Ok(1_u64));
+    let inner = cache.clone();
+    let load = move || async move { inner.fetch("row", life, ["t"], ok(2_u64)).await };
+    assert_eq!(cache.fetch("outer", "1h", [""; 0], load).await, Ok(2));
 }
 
 #[tokio::test]
@@ -307,19 +398,19 @@ async fn rule_10_a_refresh_that_panics_keeps_the_stale_value_and_is_not_tried_at
 }
 
 #[tokio::test]
-async fn life_a_refresh_that_failed_is_tried_again_after_a_second() {
+async fn life_a_refresh_that_failed_is_tried_again_later_and_later() {
     let (cache, clock) = cache();
     let life = Life::from("1m").stale_while_revalidate("1h");
     cache.put("row", 1_u64, life, ["t"]);
     clock.advance(secs(60));
-    for round in 1..=3 {
+    for (round, pause) in [(1, 1), (2, 2), (3, 4)] {
         for _ in 0..5 {
             let got = cache.fetch("row", life, ["t"], err("down")).await;
             assert_eq!(got, Ok(1_u64));
             settle().await;
         }
         assert_eq!(cache.stats().loads, round);
-        clock.advance(secs(1));
+        clock.advance(secs(pause));
     }
     assert_eq!(cache.fetch("row", life, ["t"], ok(2_u64)).await, Ok(1));
     settle().await;

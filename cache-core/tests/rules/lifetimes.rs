@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cache_core::spi::{CallOptions, Function};
-use cache_core::{Cache, Clock, Life, LifeError, Reason, Span, cache_life, observe};
+use cache_core::{Cache, Clock, Life, LifeError, NotStorable, Reason, Span, cache_life, observe};
 
 use crate::support::{
-    Count, Loaded, begin_load, cache, call, call_key, gate, never, ok, options, reason, secs,
+    Count, Loaded, begin_load, cache, call, call_key, err, gate, never, ok, options, reason, secs,
     settle,
 };
 
@@ -175,6 +175,87 @@ async fn life_who_decides_the_body_then_the_call_then_the_default() {
     assert_eq!(fresh_for(Some("1h".into()), None).await, secs(3600));
     assert_eq!(fresh_for(Some("1h".into()), Some("1d")).await, secs(86_400));
     assert_eq!(fresh_for(None, Some("5s")).await, secs(5));
+}
+
+#[tokio::test]
+async fn life_what_is_unsaid_comes_from_the_scope_then_from_the_cache() {
+    let clock = Clock::manual();
+    let cache = Cache::builder()
+        .clock(clock.clone())
+        .default_life(Life::from("1m").stale_if_error("5m"))
+        .build();
+    let users = cache.scope("users").default_life("10m");
+    let guests = users
+        .scope("guests")
+        .default_life(Life::default().stale_if_error("1h"));
+    let one = Life::default;
+    for (view, said, ttl, window) in [
+        (&cache, one(), 60, 300),
+        (&users, one(), 600, 300),
+        (&guests, one(), 600, 3_600),
+        (&guests, Life::from("2m"), 120, 3_600),
+        (&guests, one().stale_if_error("9m"), 600, 540),
+        (&guests, one().stale_if_error(0), 600, 0),
+        (&users.scope("users"), one(), 600, 300),
+    ] {
+        view.fetch("row", said, ["t"], ok(1_u64)).await.unwrap();
+        assert_eq!(view.explain("row").fresh_for, secs(ttl), "{said:?}");
+        let last = secs(ttl + window) - Duration::from_millis(1);
+        for (wait, expected) in [(last, Ok(1_u64)), (Duration::from_millis(1), Err("down"))] {
+            clock.advance(wait);
+            // The source is asked anew: who looks first finds what another's failure left.
+            let got = view.fetch("row", said, ["t"], err("down")).await;
+            assert_eq!(got, expected, "{said:?} after {wait:?}");
+        }
+        view.put("row", 2_u64, said, ["t"]);
+        assert_eq!(view.explain("row").fresh_for, secs(ttl), "{said:?}");
+        let pending = view.begin("row");
+        view.put_from(pending, 3_u64, said, ["t"]);
+        assert_eq!(view.explain("row").fresh_for, secs(ttl), "{said:?}");
+        cache.clear().await.unwrap();
+    }
+}
+
+/// What is not to be kept is not kept by a window that it did not ask for.
+#[tokio::test]
+async fn life_no_time_at_all_takes_no_window_from_the_defaults() {
+    let (cache, _) = cache();
+    let windows = Life::from("1h")
+        .stale_while_revalidate("1h")
+        .stale_if_error("1h");
+    let view = cache.scope("rows").default_life(windows);
+    let fate = view.put("row", 1_u64, 0, ["t"]);
+    assert_eq!(
+        fate.why_not(),
+        Some(Reason::NotStorable(NotStorable::ZeroLife))
+    );
+}
+
+/// A default is a most, a scope's too; a call's own word is not.
+#[tokio::test]
+async fn life_a_scopes_default_ends_with_what_is_inside() {
+    let (cache, _) = cache();
+    let view = cache.scope("rows").default_life("1h");
+    for (key, said, ttl) in [
+        ("default", Life::default(), 60),
+        ("said", Life::from("2h"), 7_200),
+    ] {
+        let inner = cache.clone();
+        let load = move || async move { inner.fetch("inner", "1m", ["t"], ok(1_u64)).await };
+        view.fetch(key, said, ["t"], load).await.unwrap();
+        assert_eq!(view.explain(key).fresh_for, secs(ttl), "{key}");
+    }
+}
+
+/// It is one function, with one lifetime, whoever calls it first.
+#[tokio::test]
+async fn life_functions_do_not_take_a_scopes_default() {
+    let (cache, _) = cache();
+    let view = cache.scope("rows").default_life("1m");
+    view.enter(call(&FUNCTION, 0, options(&["t"]), || async { Ok(1) }))
+        .await;
+    let key = call_key(&FUNCTION, 0).key();
+    assert_eq!(cache.explain(key).fresh_for, Life::WEEK.ttl());
 }
 
 #[tokio::test]

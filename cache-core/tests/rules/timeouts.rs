@@ -144,6 +144,66 @@ async fn life_the_limit_holds_past_the_cache_and_alone() {
     assert!(matches!(alone.await.unwrap(), Fetched::TimedOut(_)));
 }
 
+#[derive(Debug, PartialEq)]
+enum Slow {
+    Limit(cache_core::LoadTimeout),
+}
+
+impl From<cache_core::LoadTimeout> for Slow {
+    fn from(limit: cache_core::LoadTimeout) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+/// A `fetch` within a limit, of a key whose load hangs until its gate is opened.
+#[tokio::test]
+async fn life_a_fetch_has_a_limit_where_it_says_one() {
+    let (cache, clock) = cache();
+    let (gate, mut keeper) = gate();
+    let caller = {
+        let users = cache.scope("users");
+        tokio::spawn(async move {
+            let load = move || async move {
+                gate.pass().await;
+                Ok::<_, Slow>(1_u64)
+            };
+            users.fetch_within("2s", "ada", "1m", ["t"], load).await
+        })
+    };
+    keeper.reached().await;
+    clock.advance(secs(2));
+    let Err(Slow::Limit(limit)) = caller.await.unwrap() else {
+        panic!("it timed out")
+    };
+    assert_eq!((limit.name.as_str(), limit.limit), ("users", secs(2)));
+    keeper.open();
+    settle().await;
+    let users = cache.scope("users");
+    let hit = users.fetch_within("2s", "ada", "1m", ["t"], || async {
+        panic!("the load went on and was stored")
+    });
+    assert_eq!(hit.await, Ok::<u64, Slow>(1));
+}
+
+#[tokio::test]
+async fn life_a_load_that_hangs_is_waited_for_once_in_a_pause() {
+    let (cache, clock) = cache();
+    let life = Life::from("1m").stale_if_error("1h");
+    cache.put("row", 1_u64, life, ["t"]);
+    clock.advance(secs(60));
+    let caller = {
+        let cache = cache.clone();
+        let hang = std::future::pending::<Result<u64, Slow>>;
+        tokio::spawn(async move { cache.fetch_within("2s", "row", life, ["t"], hang).await })
+    };
+    settle().await;
+    clock.advance(secs(2));
+    assert_eq!(caller.await.unwrap(), Ok(1));
+    let next = || async { panic!("it is not asked again yet") };
+    let at_once = cache.fetch_within("2s", "row", life, ["t"], next).await;
+    assert_eq!(at_once, Ok::<u64, Slow>(1));
+}
+
 /// A foreground load borrows from its caller and ends with it.
 async fn foreground(cache: &Cache, text: &str) -> Fetched<u64, &'static str> {
     let body = || async { Ok(text.len() as u64) };

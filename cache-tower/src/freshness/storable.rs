@@ -42,6 +42,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) said: Option<Life>,
     /// The layer's own lifetime.
     pub(crate) layer: Option<Life>,
+    /// What holds for what the application's own words leave unsaid; what headers say is whole.
+    pub(crate) default_life: Life,
     /// Whether the request carried `Authorization`.
     pub(crate) authorized: bool,
     /// Whether the request was for a part, which is kept as one.
@@ -139,11 +141,12 @@ pub(crate) fn judge(
         true => heuristic_lifetime(status, &control, headers, rules.received),
         false => None,
     };
+    let complete = |life: Life| life.over(rules.default_life);
     let (life, source) = match (policy, stated, rules.layer) {
-        (Some(Word::Life(life)), ..) => (Some(life), Source::Policy),
+        (Some(Word::Life(life)), ..) => (Some(complete(life)), Source::Policy),
         (Some(_), ..) => (None, Source::Policy),
         (None, Some(lifetime), _) => (Some(stated_life(lifetime, age, &control)), Source::Headers),
-        (None, None, Some(life)) => (Some(life), Source::Layer),
+        (None, None, Some(life)) => (Some(complete(life)), Source::Layer),
         (None, None, None) => match guessed() {
             Some(lifetime) => {
                 let life = stated_life(lifetime, age, &control);
@@ -188,7 +191,7 @@ pub(crate) fn judge(
         false => life,
     });
     // What the handler said to this cache while it ran stands above all that is said from outside.
-    let life = rules.said.or(life);
+    let life = rules.said.map(complete).or(life);
     let kept_if = |kept: bool| if kept { KEPT_STALE } else { Duration::ZERO };
     let while_cut_off = kept_if(to_the_letter && by_headers && !strict);
     Ok(Judged {
@@ -242,6 +245,7 @@ mod tests {
             policy: None,
             said: None,
             layer: None,
+            default_life: Life::WEEK,
             authorized: false,
             part: false,
             received: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
@@ -360,6 +364,46 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             let found = judge(status, &headers(text), &rules).map(secs);
             assert_eq!(found, expected, "{status} {text}");
+        }
+    }
+
+    /// The application's own words are completed by the cache's defaults; what headers say is whole.
+    #[test]
+    fn what_is_unsaid() {
+        let window = Duration::from_secs(20);
+        let policy = CachePolicy::life(Life::default().jitter(1));
+        let unsaid = Rules {
+            default_life: Life::from("2h").stale_while_revalidate(window),
+            ..rules()
+        };
+        let by_policy = Rules {
+            policy: Some(&policy),
+            ..unsaid
+        };
+        let by_layer = Rules {
+            layer: Some(Life::from_secs(600)),
+            ..unsaid
+        };
+        let said = Rules {
+            said: Some(Life::from_secs(7)),
+            ..by_policy
+        };
+        for (rules, text, ttl, stale) in [
+            (by_policy, "", 7_200, window),
+            (by_layer, "", 600, window),
+            (said, "", 7, window),
+            (by_layer, "cache-control: max-age=5", 5, Duration::ZERO),
+            (
+                by_layer,
+                "cache-control: must-revalidate",
+                600,
+                Duration::ZERO,
+            ),
+        ] {
+            let judged = judge(StatusCode::OK, &headers(text), &rules).unwrap();
+            let life = judged.life.unwrap();
+            assert_eq!(life.ttl().as_secs(), ttl, "{rules:?} {text}");
+            assert_eq!(life.stale_while_revalidate_window(), stale, "{rules:?}");
         }
     }
 
