@@ -353,6 +353,7 @@ impl Cache {
             timeout: None,
             tags: tag::names(tags),
             by_caller: false,
+            keyed_on_caller: false,
             weigh: V::cache_weight,
         };
         // Boxed with its type erased: loads within loads would otherwise hold one another many times over.

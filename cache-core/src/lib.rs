@@ -12,6 +12,7 @@
 
 mod builder;
 mod cache;
+mod caller;
 mod clock;
 mod context;
 mod current;
@@ -50,10 +51,13 @@ mod tag;
 mod trace;
 mod verbs;
 mod waits;
+#[doc(hidden)]
+pub mod web;
 mod weight;
 
 pub use builder::CacheBuilder;
 pub use cache::{Cache, Pending, Stored};
+pub use caller::{Caller, elevate};
 pub use clock::{Clock, Sleep, Timestamp};
 pub use context::{Access, Scoped};
 pub use current::{
@@ -71,4 +75,5 @@ pub use reason::{NotStorable, Reason};
 pub use stats::Stats;
 pub use tag::{IntoTags, InvalidationMethod, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS};
 pub use verbs::{Delivery, Invalidating, InvalidatingFuture, Invalidation};
+pub use web::{PublicError, WebError};
 pub use weight::CacheWeight;

@@ -69,7 +69,7 @@ pub(crate) fn by_caller(args: &[Arg], private: &TokenStream) -> TokenStream {
         };
         let span = Span::call_site().located_at(ty.span());
         quote_spanned! {span=>
-            #(|| (&&&&#private::Caller::new(#value, ::core::marker::PhantomData::<fn() -> #states>)).says_who_calls())*
+            #(|| (&&&&#private::CallerProbe::new(#value, ::core::marker::PhantomData::<fn() -> #states>)).says_who_calls())*
         }
     });
     let asked: Vec<_> = asked.collect();
