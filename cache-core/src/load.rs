@@ -386,7 +386,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .and_then(|context| context.path.clone()),
             tags: tags.to_vec(),
             choice: self.choice(cache.engine(), options),
-            caller: self.context.as_ref().and_then(|context| context.caller.clone()),
+            caller: self
+                .context
+                .as_ref()
+                .and_then(|context| context.caller.clone()),
             by_caller: options.by_caller || options.keyed_on_caller,
             keyed_on_caller: options.keyed_on_caller,
             weigh: options.weigh,

@@ -25,6 +25,9 @@ pub use crate::spi::{
 };
 pub use crate::verbs::Invalidating;
 
+pub use crate::web::{
+    Calling, Decode, Description, Encode, MountsGenericFunctions, WebMethod, Wire,
+};
 pub use keys::{
     ByCacheKey, BySerialize, BySet, CallerProbe, KeyArgument, KeyField, Peeled, SerializeSet,
     StateArgument, Unkeyable, write_type,
@@ -35,9 +38,6 @@ pub use returns::{
     Shape, Storable, UnsendableShape, UnstorableShape, restore,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
-pub use crate::web::{
-    Calling, Decode, Description, Encode, MountsGenericFunctions, WebMethod, Wire,
-};
 pub use values::{OwnedArgument, Verdict, Weighing, weigher, weighing};
 pub use web::{Fallibility, Infallibly, Outcome, SaidAndShown};
 
@@ -57,8 +57,8 @@ pub mod dispatch {
         ShapeOfUnstorableInside,
     };
     pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
-    pub use super::web::{FailureSaid, FailureSaidOnly, FailureShown, FailureUnknown};
     pub use super::values::{VerdictNone, WeighByLength, WeighBySize, WeighByWeight};
+    pub use super::web::{FailureSaid, FailureSaidOnly, FailureShown, FailureUnknown};
 }
 
 /// Adds tags to the enclosing load.

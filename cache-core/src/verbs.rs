@@ -129,7 +129,10 @@ fn allowed(engine: &Engine) -> Result<(), InvalidateError> {
     }
     if engine.settings.guard_invalidation
         && !context.elevated
-        && context.caller.as_ref().is_some_and(|caller| !caller.is_admin())
+        && context
+            .caller
+            .as_ref()
+            .is_some_and(|caller| !caller.is_admin())
     {
         return Err(InvalidateError::PermissionDenied);
     }

@@ -109,7 +109,7 @@ impl WebError for InvalidateError {
 }
 
 /// A call's `Err`: what its caller is told, and what the log is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Failure {
     /// What the error says of itself; `None`: nothing.

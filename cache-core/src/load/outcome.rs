@@ -77,7 +77,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
-    pub(super) fn conclude<R>(&self, engine: &Arc<Engine>, outcome: Outcome<V, R>) -> Fetched<V, R> {
+    pub(super) fn conclude<R>(
+        &self,
+        engine: &Arc<Engine>,
+        outcome: Outcome<V, R>,
+    ) -> Fetched<V, R> {
         match outcome {
             Outcome::Landed(entry, _) => match entry.value::<V>().cloned() {
                 Some(value) => {
