@@ -154,7 +154,7 @@ pub trait Wire: Sized + 'static {
 
 /// A wire on which a `T` can come as an argument.
 #[diagnostic::on_unimplemented(
-    message = "a web method's argument of the type `{T}` cannot be read from its caller's {Self}",
+    message = "a web method's argument of the type `{T}` cannot be read from what its caller sends",
     label = "this web method takes a `{T}`",
     note = "derive `serde::Deserialize` for it; inside another type write what is owned, such as `Option<String>` instead of `Option<&str>`",
     note = "who is calling is no argument, as a caller could claim to be anybody: ask `Caller::current()`"
@@ -170,7 +170,7 @@ pub trait Decode<T>: Wire {
 
 /// A wire on which a `T` can go out.
 #[diagnostic::on_unimplemented(
-    message = "a web method's value of the type `{T}` cannot be written to its caller as {Self}",
+    message = "a web method's value of the type `{T}` cannot be written for its caller",
     label = "this web method returns a `{T}`",
     note = "derive `serde::Serialize` for it"
 )]
