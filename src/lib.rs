@@ -6,12 +6,13 @@
 extern crate self as revalidate;
 
 pub use cache_core::{
-    Access, Cache, CacheBuilder, CacheWeight, Clock, Delivery, Explanation, FutureExt,
+    Access, Cache, CacheBuilder, CacheWeight, Caller, Clock, Delivery, Explanation, FutureExt,
     InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
     Invalidation, InvalidationMethod, Key, KeyWriter, Life, LifeError, LoadTimeout, MAX_KEY_BYTES,
     MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable, PathTarget, Pending, Permissions,
-    Reason, Scoped, Sleep, Span, Stats, Stored, Timestamp, allow_inner_failures, bypass,
-    cache_life, fetch, invalidate_cache, observe, revalidate_path, revalidate_tag,
+    PublicError, Reason, Scoped, Sleep, Span, Stats, Stored, Timestamp, WebError,
+    allow_inner_failures, bypass, cache_life, elevate, fetch, invalidate_cache, observe,
+    revalidate_path, revalidate_tag,
 };
 
 // Each of these names two things: a function or a trait, and the macro for it.
@@ -23,6 +24,9 @@ pub use cache_tower::{
     BoxError, Bypass, CacheBody, CacheLayer, CachePolicy, CacheService, Cookies, Refusal,
     ResponseFuture,
 };
+
+#[cfg(feature = "web")]
+pub use cache_web::{IntoCaller, WebMethods, WebMethodsError};
 
 #[doc(hidden)]
 pub mod __private {

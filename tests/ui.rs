@@ -10,4 +10,7 @@ fn ui() {
     if cfg!(feature = "axum") {
         cases.compile_fail("tests/ui/fail/axum/*.rs");
     }
+    if cfg!(feature = "web") {
+        cases.compile_fail("tests/ui/fail/web/*.rs");
+    }
 }

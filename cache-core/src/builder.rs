@@ -28,6 +28,7 @@ impl CacheBuilder {
                 version: "".into(),
                 wait_limit: std::time::Duration::from_secs(30),
                 max_concurrent_loads: 1024,
+                guard_invalidation: false,
             },
         }
     }
@@ -100,6 +101,14 @@ impl CacheBuilder {
     #[track_caller]
     pub fn wait_limit(mut self, limit: impl Into<Span>) -> Self {
         self.settings.wait_limit = limit.into().into();
+        self
+    }
+
+    /// Whether invalidating, removing and clearing are refused inside of web methods that less than an
+    /// administrator calls, unless [elevated](crate::elevate), as on Wix (default: no). Code that no web
+    /// method runs is the application's own, and free to.
+    pub fn guard_invalidation(mut self, guard: bool) -> Self {
+        self.settings.guard_invalidation = guard;
         self
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::cache::Cache;
+use crate::caller::Caller;
 use crate::error::InstallError;
 use crate::outward::warn_late_install;
 use crate::path_marks::RequestPath;
@@ -34,6 +35,10 @@ pub(crate) struct Context {
     /// The path of the request that this is done for.
     pub(crate) path: Option<Arc<RequestPath>>,
     pub(crate) observer: Option<Arc<Observer>>,
+    /// Who calls the web method that this is done for.
+    pub(crate) caller: Option<Caller>,
+    /// With the application's rights, not the caller's.
+    pub(crate) elevated: bool,
 }
 
 impl fmt::Debug for Context {

@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) version: Arc<str>,
     pub(crate) wait_limit: Duration,
     pub(crate) max_concurrent_loads: usize,
+    pub(crate) guard_invalidation: bool,
 }
 
 pub(crate) struct Engine {

@@ -34,6 +34,12 @@ pub enum InvalidateError {
         /// The function, or the scope of the manual key.
         function: String,
     },
+    /// The cache is [guarded](crate::CacheBuilder::guard_invalidation), and the caller of the web method
+    /// that this was called in is no administrator.
+    #[error(
+        "the caller of this web method may not invalidate: the cache is guarded (`guard_invalidation`), so call it as an administrator, or inside `elevate(async {{ .. }})`"
+    )]
+    PermissionDenied,
     /// A cache was built, but none is current here.
     #[error(
         "a `Cache` was built but none is current here: call `.install()` on it once, run this inside `cache.enter(..)` or below a `CacheLayer` that has it by `.cache(..)`, or call the method of the cache itself"

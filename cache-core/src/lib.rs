@@ -13,6 +13,7 @@
 mod backoff;
 mod builder;
 mod cache;
+mod caller;
 mod clock;
 mod context;
 mod current;
@@ -51,10 +52,13 @@ mod tag;
 mod trace;
 mod verbs;
 mod waits;
+#[doc(hidden)]
+pub mod web;
 mod weight;
 
 pub use builder::CacheBuilder;
 pub use cache::{Cache, Pending, Stored};
+pub use caller::{Caller, elevate};
 pub use clock::{Clock, Sleep, Timestamp};
 pub use context::{Access, Scoped};
 pub use current::{
@@ -72,4 +76,5 @@ pub use reason::{NotStorable, Reason};
 pub use stats::Stats;
 pub use tag::{IntoTags, InvalidationMethod, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS};
 pub use verbs::{Delivery, Invalidating, InvalidatingFuture, Invalidation};
+pub use web::{PublicError, WebError};
 pub use weight::CacheWeight;

@@ -68,6 +68,8 @@ pub struct CallOptions<V> {
     pub tags: Result<Vec<TagName>, NotStorable>,
     /// Its key holds what says who is calling: a response made of it is that caller's.
     pub by_caller: bool,
+    /// Its key holds who calls a web method, which its load may ask for.
+    pub keyed_on_caller: bool,
     /// What a value weighs.
     pub weigh: fn(&V) -> usize,
 }
@@ -158,7 +160,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         R: Send + 'static,
         F: Future<Output = Finished<V, R>> + Send + 'static,
     {
-        self.tell_caller(options.by_caller);
+        self.tell_caller(options.by_caller || options.keyed_on_caller);
         let unfinished = self.unfinished();
         let fetched = self.load_as_task(options, start).await;
         unfinished.over();
@@ -228,7 +230,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     where
         F: Future<Output = Finished<V, R>>,
     {
-        self.tell_caller(options.by_caller);
+        self.tell_caller(options.by_caller || options.keyed_on_caller);
         let unfinished = self.unfinished();
         let fetched = self.load_inside(options, start).await;
         unfinished.over();
@@ -389,7 +391,12 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .and_then(|context| context.path.clone()),
             tags: tags.to_vec(),
             choice: self.choice(cache, options),
-            by_caller: options.by_caller,
+            caller: self
+                .context
+                .as_ref()
+                .and_then(|context| context.caller.clone()),
+            by_caller: options.by_caller || options.keyed_on_caller,
+            keyed_on_caller: options.keyed_on_caller,
             weigh: options.weigh,
         }
     }

@@ -11,6 +11,7 @@ mod loads;
 mod returns;
 mod tags;
 mod values;
+mod web;
 
 use std::borrow::Cow;
 
@@ -24,8 +25,11 @@ pub use crate::spi::{
 };
 pub use crate::verbs::Invalidating;
 
+pub use crate::web::{
+    Calling, Decode, Description, Encode, MountsGenericFunctions, WebMethod, Wire,
+};
 pub use keys::{
-    ByCacheKey, BySerialize, BySet, Caller, KeyArgument, KeyField, Peeled, SerializeSet,
+    ByCacheKey, BySerialize, BySet, CallerProbe, KeyArgument, KeyField, Peeled, SerializeSet,
     StateArgument, Unkeyable, write_type,
 };
 pub use loads::{Awaited, Loading, NoneLimit, Plan, no_time_limit, none_limit, timed_out};
@@ -35,6 +39,7 @@ pub use returns::{
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
 pub use values::{OwnedArgument, Verdict, Weighing, weigher, weighing};
+pub use web::{Fallibility, Infallibly, Outcome, SaidAndShown};
 
 /// A value whose type the compiler is asked about.
 #[derive(Debug)]
@@ -53,6 +58,7 @@ pub mod dispatch {
     };
     pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
     pub use super::values::{VerdictNone, WeighByLength, WeighBySize, WeighByWeight};
+    pub use super::web::{FailureSaid, FailureSaidOnly, FailureShown, FailureUnknown};
 }
 
 /// Adds tags to the enclosing load.

@@ -119,6 +119,24 @@ pub(crate) fn warn_unknown_profile(name: &str, profile: &str) {
     });
 }
 
+/// Says, once, that a function's values are not stored as they are its callers' own.
+#[cold]
+pub(crate) fn warn_asked_caller(name: &str) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            name,
+            "not cached: it asks who is calling, and its key does not hold that"
+        );
+        #[cfg(not(feature = "tracing"))]
+        eprintln!(
+            "revalidate: `{name}` is not cached: it asks `Caller::current()`, and its key does not hold \
+             that: `cache(key = (Caller::current(), ..))`"
+        );
+    });
+}
+
 /// Says that the installed cache comes after the one that was in use.
 #[cold]
 pub(crate) fn warn_late_install() {

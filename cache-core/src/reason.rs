@@ -63,6 +63,8 @@ tokens! {
         MarksDropped = "marks-dropped",
         /// A load that was not shared: past a wait limit, in a cycle, or after a leader failed.
         Alone = "alone",
+        /// It asked who [calls](crate::Caller::current), and its key does not hold that.
+        Caller = "caller",
         /// Its response, or what it says of it, must not be stored.
         Response = "response",
     }

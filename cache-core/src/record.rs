@@ -2,8 +2,9 @@
 //! cached calls and the `cache_tag`s inside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, LifeChoice};
 use crate::entry::Entry;
 use crate::key::Space;
 use crate::life::Life;
@@ -44,6 +45,10 @@ pub(crate) struct Recorded {
     pub(crate) failures_allowed: bool,
     /// Made for one caller: the key of a call inside holds what says who that is.
     pub(crate) by_caller: bool,
+    /// Its own key holds who calls a web method.
+    pub(crate) keyed_on_caller: bool,
+    /// It was asked who calls, and its key does not hold that: what is made is that caller's.
+    pub(crate) asked_caller: bool,
     /// The body invalidated something.
     pub(crate) invalidated: bool,
     /// The lifetime that the body gave.
@@ -65,6 +70,8 @@ impl Recorded {
             failed: false,
             failures_allowed: false,
             by_caller: false,
+            keyed_on_caller: false,
+            asked_caller: false,
             invalidated: false,
             life: None,
             reads: Vec::new(),
@@ -77,11 +84,25 @@ impl Recorded {
     pub(crate) fn refusal(&self) -> Option<NotStorable> {
         if self.invalidated {
             Some(NotStorable::Invalidated)
+        } else if self.asked_caller {
+            Some(NotStorable::Caller)
         } else if self.failed && !self.failures_allowed {
             Some(NotStorable::InnerFailed)
         } else {
             self.partial
         }
+    }
+
+    /// Lets what is made of a value that is not stored live no longer than it would have, had it been.
+    pub(crate) fn bound(
+        &mut self,
+        engine: &Engine,
+        began: u64,
+        choice: LifeChoice,
+        at_most: Option<Duration>,
+    ) {
+        self.fresh_until = engine.lifetime(began, choice, at_most, self).1;
+        self.filled_at = self.filled_at.min(began);
     }
 
     pub(crate) fn add(&mut self, tag: &Arc<TagRecord>) {
@@ -144,6 +165,7 @@ impl Record {
             recorded.stale |= inner.stale;
             recorded.failed |= inner.failed && !inner.failures_allowed;
             recorded.by_caller |= inner.by_caller;
+            recorded.asked_caller |= inner.asked_caller;
             recorded.invalidated |= inner.invalidated;
         })
     }

@@ -2,7 +2,8 @@
 //! without notice.
 
 use crate::cache::Cache;
-use crate::context::process_cache;
+use crate::caller::Caller;
+use crate::context::{Scoped, process_cache};
 use crate::current::on_current;
 use crate::key::{KeyBytes, KeyRef, KeyWriter, Space};
 use crate::load::look;
@@ -13,6 +14,7 @@ pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked};
 pub use crate::path::path_tags;
 pub use crate::respond;
 pub use crate::tag::TagName;
+pub use crate::web;
 pub use crate::weight::serialized_len;
 
 /// A function and its key arguments, on the stack while they are small.
@@ -71,4 +73,9 @@ pub fn clear(function: &'static Function) -> Invalidating {
 #[must_use]
 pub fn installed() -> Option<&'static Cache> {
     process_cache()
+}
+
+/// Runs `future` as called by `caller`, with that one's rights.
+pub fn called_by<F>(caller: Caller, future: F) -> Scoped<F> {
+    caller.calling(future)
 }

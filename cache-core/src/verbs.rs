@@ -53,7 +53,7 @@ impl Invalidating {
         kind: Kind,
         (names, wrong): (Vec<TagName>, Option<InvalidateError>),
     ) -> Self {
-        let outcome = allowed().and_then(|()| {
+        let outcome = allowed(engine).and_then(|()| {
             // What is right is applied although something else is wrong: the data has changed.
             engine.invalidate(kind, &names);
             wrong.map_or(Ok(()), Err)
@@ -69,7 +69,7 @@ impl Invalidating {
 
     /// Runs `remove`, unless this is misuse.
     pub(crate) fn applied_by(engine: &Arc<Engine>, remove: impl FnOnce()) -> Self {
-        let outcome = allowed().map(|()| {
+        let outcome = allowed(engine).map(|()| {
             remove();
             Applied {
                 engine: Arc::clone(engine),
@@ -118,7 +118,7 @@ impl Invalidating {
 
 /// Whether an invalidation is allowed here; inside a response that is being recorded it is, and the
 /// response is not stored.
-fn allowed() -> Result<(), InvalidateError> {
+fn allowed(engine: &Engine) -> Result<(), InvalidateError> {
     let Some(context) = context::current() else {
         return Ok(());
     };
@@ -126,6 +126,15 @@ fn allowed() -> Result<(), InvalidateError> {
         return Err(InvalidateError::InsideCachedFunction {
             function: load.name.to_string(),
         });
+    }
+    if engine.settings.guard_invalidation
+        && !context.elevated
+        && context
+            .caller
+            .as_ref()
+            .is_some_and(|caller| !caller.is_admin())
+    {
+        return Err(InvalidateError::PermissionDenied);
     }
     if let Some(record) = &context.record {
         record.with(|recorded| recorded.invalidated = true);

@@ -433,7 +433,7 @@ fn fresh_name(ty: &Type, before: &[Arg]) -> Ident {
 }
 
 /// The identifiers in an expression, those captured in its string literals too.
-fn mentioned(tokens: TokenStream, names: &mut Vec<String>) {
+pub(crate) fn mentioned(tokens: TokenStream, names: &mut Vec<String>) {
     for token in tokens {
         match token {
             TokenTree::Ident(ident) => names.push(ident.to_string()),

@@ -5,9 +5,10 @@ use std::iter::once;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{GenericParam, Type};
+use syn::{FnArg, GenericParam, Signature, Type};
 
-use crate::args::{Arg, Passing, Role, first_type_argument};
+use crate::args::{Arg, Passing, Role, first_type_argument, mentioned};
+use crate::options::CacheOptions;
 use crate::web_method::Model;
 
 /// `impl Into<T>` becomes `T`, once.
@@ -69,7 +70,7 @@ pub(crate) fn by_caller(args: &[Arg], private: &TokenStream) -> TokenStream {
         };
         let span = Span::call_site().located_at(ty.span());
         quote_spanned! {span=>
-            #(|| (&&&&#private::Caller::new(#value, ::core::marker::PhantomData::<fn() -> #states>)).says_who_calls())*
+            #(|| (&&&&#private::CallerProbe::new(#value, ::core::marker::PhantomData::<fn() -> #states>)).says_who_calls())*
         }
     });
     let asked: Vec<_> = asked.collect();
@@ -81,6 +82,23 @@ pub(crate) fn by_caller(args: &[Arg], private: &TokenStream) -> TokenStream {
         use #private::dispatch::*;
         false #(#asked)*
     }}
+}
+
+/// Whether an expression in the key names `Caller`: then it holds who calls a web method.
+pub(crate) fn names_caller(options: &CacheOptions, sig: &Signature) -> bool {
+    let mut names = Vec::new();
+    if let Some(key) = &options.key {
+        mentioned(key.to_token_stream(), &mut names);
+    }
+    for input in &sig.inputs {
+        let FnArg::Typed(arg) = input else { continue };
+        let decisions = arg
+            .attrs
+            .iter()
+            .filter(|attr| attr.path().is_ident("cache"));
+        decisions.for_each(|attr| mentioned(attr.meta.to_token_stream(), &mut names));
+    }
+    names.iter().any(|name| name == "Caller")
 }
 
 /// Statements that leave the encoded call in `__key`.

@@ -17,6 +17,7 @@ mod expand;
 mod facade;
 mod item;
 mod keys;
+mod mounted;
 mod options;
 mod patterns;
 mod returns;

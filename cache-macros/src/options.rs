@@ -18,6 +18,8 @@ pub(crate) struct WebMethod {
     pub(crate) permission: Option<Expr>,
     pub(crate) cache: Option<CacheOptions>,
     pub(crate) krate: Option<Path>,
+    /// Of a function that is not cached; else it is one of the cache's options.
+    pub(crate) companion: Option<(Companion, Ident)>,
 }
 
 /// `cache(..)`.
@@ -33,6 +35,8 @@ pub(crate) struct CacheOptions {
     pub(crate) weight: Option<Expr>,
     pub(crate) companion: Companion,
     pub(crate) foreground: bool,
+    /// Where it stands that one value is for all who may call.
+    pub(crate) shared: Option<Span>,
     pub(crate) version: Option<String>,
 }
 
@@ -75,6 +79,7 @@ const OPTIONS: &[&str] = &[
     "weight",
     "companion",
     "foreground",
+    "shared",
     "version",
 ];
 
@@ -141,7 +146,11 @@ impl WebMethod {
                 }
             } else if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
                 let setting: Setting = input.parse()?;
-                errors.at(setting.name.span(), unknown(&setting.name));
+                if let (true, Some(value)) = (setting.name == "companion", &setting.value) {
+                    method.companion = Some((companion(value.clone())?, setting.name));
+                } else {
+                    errors.at(setting.name.span(), unknown(&setting.name));
+                }
             } else {
                 let permission: Expr = input.parse()?;
                 if method.permission.is_some() {
@@ -156,6 +165,9 @@ impl WebMethod {
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
+        }
+        if let (Some((_, name)), true) = (&method.companion, method.cache.is_some()) {
+            errors.at(name.span(), unknown(name));
         }
         Ok(method)
     }
@@ -193,6 +205,7 @@ impl CacheOptions {
             weight: None,
             companion: Companion::SameName,
             foreground: false,
+            shared: None,
             version: None,
         };
         let mut seen: Vec<Ident> = Vec::new();
@@ -226,12 +239,20 @@ impl CacheOptions {
                 format!("`{name}` is no option of `cache(..)`.{near} Options: {known}"),
             ));
         }
-        if text == "foreground" {
-            self.foreground = true;
+        let otherwise = match text.as_str() {
+            "foreground" => Some("load in a task of its own"),
+            "shared" => Some("be told what is given to several callers"),
+            _ => None,
+        };
+        if let Some(otherwise) = otherwise {
+            match text.as_str() {
+                "foreground" => self.foreground = true,
+                _ => self.shared = Some(name.span()),
+            }
             return match value {
                 Some(value) => Err(syn::Error::new_spanned(
                     value,
-                    "`foreground` takes no value: leave it out to load in a task of its own",
+                    format!("`{name}` takes no value: leave it out to {otherwise}"),
                 )),
                 None => Ok(()),
             };

@@ -1,7 +1,7 @@
 //! `#[web_method]`: reads the attribute and the function, checks them against each other, and hands
 //! the model to the expansion.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::Parser;
 use syn::spanned::Spanned;
@@ -11,7 +11,9 @@ use crate::args::{self, Arg};
 use crate::around;
 use crate::diag::Errors;
 use crate::item::{self, Item, is_named};
-use crate::options::{CacheOptions, WebMethod};
+use crate::keys;
+use crate::mounted;
+use crate::options::{CacheOptions, Companion, WebMethod};
 use crate::returns::{self, Output};
 use crate::tags::Tags;
 use crate::template::Scope;
@@ -72,7 +74,7 @@ fn expand_or_fail(
         );
         return None;
     }
-    let Some(options) = method.cache else {
+    let Some(options) = &method.cache else {
         for input in &item.sig.inputs {
             let FnArg::Typed(arg) = input else { continue };
             for attr in arg
@@ -83,7 +85,8 @@ fn expand_or_fail(
                 errors.on(attr, "this function is not cached, so its arguments make no key: add `cache(..)` to `#[web_method]`");
             }
         }
-        return Some(quote!(#permission #item));
+        let mounted = mounted(&method, &item, &facade, errors);
+        return Some(quote!(#permission #item #mounted));
     };
     if let Some(unsafety) = not_cacheable(&item) {
         errors.on(
@@ -94,25 +97,92 @@ fn expand_or_fail(
     if let Some(companion) = options.companion.name(&item.sig.ident) {
         around::check(&item, companion, errors);
     }
+    let warning = shared(&method, options, &item, errors);
     let args = args::parse(&item.sig, options.key.as_ref(), options.foreground, errors);
     let output = returns::parse(&item.sig, &facade, errors);
-    let tags = tags(&mut item, &options, &args, errors);
+    let tags = tags(&mut item, options, &args, errors);
     if !errors.is_empty() {
         item.begin_with(&tags.underlines);
         let item = item::without_helpers(&item.into_token_stream());
         let errors = std::mem::take(errors).into_tokens();
         return Some(quote!(#errors #item));
     }
+    let mounted = match (&method.permission, companion_name(options, &item)) {
+        (Some(permission), Some(companion)) if mounted::can_be(&item.sig) => {
+            mounted::method(&item, &companion, permission, true, &facade)
+        }
+        _ => TokenStream::new(),
+    };
     let model = Model {
         item,
-        options,
+        options: method.cache?,
         args,
         output: output?,
         tags,
         facade,
     };
     let expansion = crate::expand::function(&model);
-    Some(quote!(#permission #expansion))
+    Some(quote!(#permission #warning #expansion #mounted))
+}
+
+fn companion_name(options: &CacheOptions, item: &Item) -> Option<Ident> {
+    options.companion.name(&item.sig.ident).cloned()
+}
+
+/// The companion of a function that is not cached: of a web method, to be mounted by.
+fn mounted(
+    method: &WebMethod,
+    item: &Item,
+    facade: &TokenStream,
+    errors: &mut Errors,
+) -> TokenStream {
+    let companion = match &method.companion {
+        Some((companion, _)) => companion,
+        None => &Companion::SameName,
+    };
+    let (Some(permission), Some(name)) = (&method.permission, companion.name(&item.sig.ident))
+    else {
+        return TokenStream::new();
+    };
+    if !mounted::can_be(&item.sig) {
+        return TokenStream::new();
+    }
+    around::check(item, name, errors);
+    let mut item = item.clone();
+    item.attrs
+        .retain(|attr| !is_named(attr.path(), "cache_tag"));
+    let companion = mounted::companion(&item, name);
+    let method = mounted::method(&item, name, permission, false, facade);
+    quote!(#companion #method)
+}
+
+/// Warns where several callers are given one value that not everybody may have, unless that is meant.
+fn shared(
+    method: &WebMethod,
+    options: &CacheOptions,
+    item: &Item,
+    errors: &mut Errors,
+) -> TokenStream {
+    let guarded = method.permission.as_ref().filter(
+        |permission| !matches!(permission, Expr::Path(path) if is_named(&path.path, "Anyone")),
+    );
+    let keyed = keys::names_caller(options, &item.sig);
+    match (guarded, options.shared) {
+        (None, Some(at)) => errors.at(at, "`shared` says that all who may call are given one value, and here everybody may: leave it out"),
+        (Some(_), Some(at)) if keyed => errors.at(at, "`shared` says that all who may call are given one value, and the key holds who calls: leave out one of them"),
+        (Some(permission), None) if !keyed => {
+            // A deprecated item that is used is a warning that says what is to be said.
+            return quote_spanned! {permission.span()=>
+                const _: () = {
+                    #[deprecated(note = "whoever may call this is given the same cached value: say so, `cache(shared)`, or put who calls into the key, `cache(key = (Caller::current(), ..))`")]
+                    const ONE_VALUE_FOR_ALL_CALLERS: () = ();
+                    ONE_VALUE_FOR_ALL_CALLERS
+                };
+            };
+        }
+        _ => {}
+    }
+    TokenStream::new()
 }
 
 /// The function's own tags: those of `cache(tags = ..)` and of `#[cache_tag(..)]` below.

@@ -263,6 +263,7 @@ fn fetching<V: CacheWeight>(
         timeout,
         tags,
         by_caller: false,
+        keyed_on_caller: false,
         weigh: V::cache_weight,
     }
 }

@@ -38,6 +38,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         let record = Record::new(engine);
         record.with(|recorded| {
             recorded.partial = flaw;
+            recorded.keyed_on_caller = options.keyed_on_caller;
             let names = options.tags.as_deref().unwrap_or_default();
             engine
                 .tags(&self.space, names)
@@ -83,12 +84,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 let choice = self
                     .choice(cache, &options)
                     .unwrap_or_else(|_| engine.choice(Life::default()));
-                recorded.fresh_until = engine.lifetime(began, choice, at_most, &recorded).1;
-                recorded.filled_at = recorded.filled_at.min(began);
-                self.done(engine, None, self.reason, false);
-                if let Some(context) = &self.context {
-                    flow_recorded(context, engine, recorded);
-                }
+                recorded.bound(engine, began, choice, at_most);
+                self.own(engine, recorded);
                 Fetched::Value(value)
             }
             Finished::Refuse(output, why) => {
@@ -123,6 +120,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             record.with(|recorded| {
                 let names = options.tags.as_deref();
                 recorded.partial = names.err().copied();
+                recorded.keyed_on_caller = options.keyed_on_caller;
                 let tags = engine.tags(&self.space, names.unwrap_or_default());
                 tags.iter().for_each(|tag| recorded.add(tag));
             });

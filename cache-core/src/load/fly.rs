@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::Finished;
 use crate::cache::Cache;
+use crate::caller::Caller;
 use crate::context::{Context, LoadScope, Observer, Scoped};
 use crate::engine::LifeChoice;
 use crate::entry::Entry;
 use crate::flight::Lead;
 use crate::life::Life;
 use crate::marks::TagRecord;
+use crate::outward::warn_asked_caller;
 use crate::path_marks::RequestPath;
 use crate::permit::Permit;
 use crate::reason::{NotStorable, Reason};
@@ -17,10 +19,12 @@ use crate::record::{Record, Recorded};
 use crate::stats::Counters;
 
 /// What a flight came to, for the one who led it.
-pub(super) enum Outcome<R> {
+pub(super) enum Outcome<V, R> {
     /// Whether another try may do better, or need not: `false` where what was loaded cannot be stored.
     Landed(Arc<Entry>, bool),
     Refused(R, NotStorable, Recorded),
+    /// A value of its caller's own.
+    Own(V, Recorded),
 }
 
 /// What a load needs besides its body.
@@ -31,7 +35,9 @@ pub(super) struct Plan<V> {
     pub(super) path: Option<Arc<RequestPath>>,
     pub(super) tags: Vec<Arc<TagRecord>>,
     pub(super) choice: Result<LifeChoice, NotStorable>,
+    pub(super) caller: Option<Caller>,
     pub(super) by_caller: bool,
+    pub(super) keyed_on_caller: bool,
     pub(super) weigh: fn(&V) -> usize,
 }
 
@@ -40,7 +46,7 @@ pub(super) async fn fly<V, R, F>(
     mut lead: Lead,
     plan: Plan<V>,
     start: impl FnOnce() -> F,
-) -> Outcome<R>
+) -> Outcome<V, R>
 where
     V: Clone + Send + Sync + 'static,
     F: Future<Output = Finished<V, R>>,
@@ -64,6 +70,7 @@ where
     record.with(|recorded| {
         plan.tags.iter().for_each(|tag| recorded.add(tag));
         recorded.by_caller = plan.by_caller;
+        recorded.keyed_on_caller = plan.keyed_on_caller;
     });
     let context = Arc::new(Context {
         cache: Some(plan.cache),
@@ -78,9 +85,11 @@ where
         bypass: false,
         path: plan.path,
         observer: plan.observer,
+        caller: plan.caller,
+        elevated: false,
     });
     let finished = Scoped::new(Some(context), async { start().await }).await;
-    let recorded = record.close();
+    let mut recorded = record.close();
     let (value, at_most) = match finished {
         Finished::Store(value) => (value, None),
         Finished::StoreFor(value, at_most) => (value, Some(at_most)),
@@ -89,10 +98,17 @@ where
             return Outcome::Refused(output, why, recorded);
         }
     };
-    let weight = (plan.weigh)(&value);
     let choice = plan
         .choice
         .unwrap_or_else(|_| engine.choice(Life::default()));
+    if recorded.asked_caller {
+        // Those who wait may be others: each loads for itself.
+        recorded.bound(&engine, lead.began, choice, at_most);
+        warn_asked_caller(lead.key.space().name());
+        lead.fail(NotStorable::Caller);
+        return Outcome::Own(value, recorded);
+    }
+    let weight = (plan.weigh)(&value);
     let began = (lead.start(), lead.began);
     let (entry, storable) =
         engine.entry(&lead.key, (value, weight), began, choice, at_most, recorded);

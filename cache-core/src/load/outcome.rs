@@ -86,7 +86,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
-    pub(super) fn conclude<R>(&self, engine: &Arc<Engine>, outcome: Outcome<R>) -> Fetched<V, R> {
+    pub(super) fn conclude<R>(
+        &self,
+        engine: &Arc<Engine>,
+        outcome: Outcome<V, R>,
+    ) -> Fetched<V, R> {
         match outcome {
             Outcome::Landed(entry, _) => match entry.value::<V>().cloned() {
                 Some(value) => {
@@ -95,6 +99,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 }
                 None => unreachable!("a flight lands with the type it was led for"),
             },
+            Outcome::Own(value, recorded) => {
+                self.own(engine, recorded);
+                Fetched::Value(value)
+            }
             Outcome::Refused(output, why, recorded) => {
                 if why == NotStorable::Error
                     && let Some(value) = self.fallback(engine, false)
@@ -104,6 +112,14 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 self.failed(engine, Some(recorded));
                 Fetched::Output(output)
             }
+        }
+    }
+
+    /// Ends with a value that became no entry: what it carries flows outward all the same.
+    pub(super) fn own(&self, engine: &Arc<Engine>, recorded: Recorded) {
+        self.done(engine, None, self.reason, false);
+        if let Some(context) = &self.context {
+            flow_recorded(context, engine, recorded);
         }
     }
 

@@ -214,18 +214,18 @@ pub trait StateArgument {}
 
 /// An argument, and a state that a handler may be given: the compiler is asked whether it says who is
 /// calling by what the key of an HTTP request does not show. `cache-tower` knows what does.
-pub struct Caller<'a, T: ?Sized, S>(&'a T, PhantomData<fn() -> S>);
+pub struct CallerProbe<'a, T: ?Sized, S>(&'a T, PhantomData<fn() -> S>);
 
-impl<'a, T: ?Sized, S> Caller<'a, T, S> {
+impl<'a, T: ?Sized, S> CallerProbe<'a, T, S> {
     /// Asks about `argument`.
     pub fn new(argument: &'a T, _: PhantomData<fn() -> S>) -> Self {
         Self(argument, PhantomData)
     }
 }
 
-impl<T: ?Sized, S> fmt::Debug for Caller<'_, T, S> {
+impl<T: ?Sized, S> fmt::Debug for CallerProbe<'_, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Caller")
+        f.write_str("CallerProbe")
     }
 }
 
@@ -235,7 +235,7 @@ pub trait CallerUnsaid {
     fn says_who_calls(&self) -> bool;
 }
 
-impl<T: ?Sized, S> CallerUnsaid for Caller<'_, T, S> {
+impl<T: ?Sized, S> CallerUnsaid for CallerProbe<'_, T, S> {
     fn says_who_calls(&self) -> bool {
         false
     }

@@ -101,6 +101,7 @@ impl<V, R> Plan<V, R> {
         timeout: Option<Duration>,
         tags: Vec<Cow<'static, str>>,
         by_caller: bool,
+        keyed_on_caller: bool,
     ) -> CallOptions<V> {
         CallOptions {
             life,
@@ -108,6 +109,7 @@ impl<V, R> Plan<V, R> {
             timeout,
             tags: crate::tag::names(tags),
             by_caller,
+            keyed_on_caller,
             weigh: self.weigh,
         }
     }

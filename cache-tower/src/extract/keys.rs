@@ -6,7 +6,7 @@ use axum::extract::{
 };
 use axum::{Extension, Form};
 use bytes::Bytes;
-use cache_core::macro_support::{Caller, Probe};
+use cache_core::macro_support::{CallerProbe, Probe};
 use cache_core::{CacheKey, KeyWriter};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
@@ -266,9 +266,9 @@ macro_rules! callers {
 }
 callers! {
     /// Extractors that are a part of the URI, and the like.
-    CallerShown: &&&Caller<'_, T, S> where ShownByKey => false;
+    CallerShown: &&&CallerProbe<'_, T, S> where ShownByKey => false;
     /// Extractors that take what they like of the head: known or not, it may say who is calling.
-    CallerInParts: &&Caller<'_, T, S> where FromRequestParts<S> => true;
+    CallerInParts: &&CallerProbe<'_, T, S> where FromRequestParts<S> => true;
     /// Those that take the whole request.
-    CallerInRequest: &Caller<'_, T, S> where FromRequest<S> => true;
+    CallerInRequest: &CallerProbe<'_, T, S> where FromRequest<S> => true;
 }

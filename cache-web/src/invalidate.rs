@@ -1,0 +1,37 @@
+//! The built-in web method `invalidateCache`, for administrators: Wix's, with its argument.
+
+use cache_core::spi::web::{Calling, Decode, Description, Encode, WebMethod, Wire};
+use cache_core::{InvalidateError, InvalidationMethod, Permissions, WebError, invalidate_cache};
+
+use crate::json::{Arguments, Json};
+use crate::refusal::Refusal;
+
+/// Its companion.
+#[derive(Debug)]
+pub(crate) enum InvalidateCache {}
+
+impl WebMethod<Json> for InvalidateCache {
+    const ABOUT: Description = Description {
+        name: "invalidateCache",
+        permission: Permissions::Admin,
+        parameters: &["invalidationMethods"],
+        docs: " Drops everything cached that has at least one of the tags: `[{ tag: \"contacts\" }]`.",
+        cached: false,
+    };
+
+    fn call(arguments: Arguments) -> Calling<Json> {
+        Box::pin(async move {
+            let methods = <Json as Decode<Option<Vec<InvalidationMethod>>>>::decode(&arguments, 0)?;
+            let dropped = invalidate_cache(methods.unwrap_or_default()).await;
+            dropped.map_err(failed)?;
+            Json::encode(())
+        })
+    }
+}
+
+fn failed(error: InvalidateError) -> Refusal {
+    let mut failure = cache_core::spi::web::Failure::default();
+    failure.public = error.public();
+    failure.details = Some(error.to_string());
+    Json::failed(failure)
+}
