@@ -16,6 +16,7 @@ mod policy;
 mod scope;
 mod value;
 mod variables;
+mod xml;
 
 pub use condition::{Closure, Condition, ConditionError, Expression};
 pub use expiry::{
@@ -30,3 +31,4 @@ pub use policy::{
 pub use scope::{CacheContext, Place, Scope, ScopeError, Side};
 pub use value::{Value, ValueError};
 pub use variables::{Part, Variable, VariableError, Variables};
+pub use xml::XmlError;
