@@ -8,10 +8,11 @@ extern crate self as revalidate;
 pub use cache_core::{
     Access, Cache, CacheBuilder, CacheWeight, Clock, Delivery, Explanation, FutureExt,
     InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
-    Invalidation, InvalidationMethod, Key, KeyWriter, Life, LifeError, LoadTimeout, MAX_KEY_BYTES,
-    MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable, PathTarget, Pending, Permissions,
-    Reason, Scoped, Sleep, Span, Stats, Stored, Timestamp, allow_inner_failures, bypass,
-    cache_life, fetch, invalidate_cache, observe, revalidate_path, revalidate_tag,
+    Invalidation, InvalidationMethod, Key, KeyPath, KeyWriter, Life, LifeError, LoadTimeout,
+    MAX_KEY_BYTES, MAX_KEY_PARTS, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable,
+    PathTarget, Pending, Permissions, Reason, Scoped, Sleep, Span, Stats, Stored, Timestamp,
+    allow_inner_failures, bypass, cache_life, fetch, invalidate_cache, observe, revalidate_path,
+    revalidate_tag,
 };
 
 // Each of these names two things: a function or a trait, and the macro for it.

@@ -9,7 +9,7 @@ use crate::context::{self, Context, Scoped};
 use crate::engine::{Engine, LifeChoice};
 use crate::error::{InstallError, InvalidateError};
 use crate::explain::Explanation;
-use crate::key::{CacheKey, Function, IntoKey, Key, KeyRef, ScopePath, Space, encoded};
+use crate::key::{CacheKey, Function, IntoKey, Key, KeyRef, ScopePath, Space, beginnings, encoded};
 use crate::ledger::Running;
 use crate::life::Life;
 use crate::load::{CallOptions, Fetched, Finished, Looked, look};
@@ -86,6 +86,10 @@ impl Cache {
             engine,
             space: Space::Scope(Arc::default()),
         }
+    }
+
+    pub(crate) const fn space(&self) -> &Space {
+        &self.space
     }
 
     /// One that does not count as built by the application.
@@ -240,7 +244,7 @@ impl Cache {
         })
     }
 
-    fn made<V>(
+    pub(crate) fn made<V>(
         &self,
         key: &Key,
         value: V,
@@ -251,7 +255,8 @@ impl Cache {
     where
         V: CacheWeight + Clone + Send + Sync + 'static,
     {
-        let names = names.map_err(Reason::NotStorable)?;
+        let mut names = names.map_err(Reason::NotStorable)?;
+        names.append(&mut key.beginnings());
         let mut recorded = Recorded::new();
         for tag in self.engine.tags(&self.space, &names) {
             recorded.add(&tag);
@@ -343,15 +348,17 @@ impl Cache {
         F: Future<Output = Result<V, E>> + Send + 'static,
         L: FnOnce() -> F + Send + 'static,
     {
-        let call = match look::<V>(Some(self), &self.space, &encoded(&key)) {
+        let bytes = encoded(&key);
+        let call = match look::<V>(Some(self), &self.space, &bytes) {
             Looked::Hit(value) => return Ok(value),
             Looked::Call(call) => call,
         };
+        let own = beginnings(&self.space, &bytes.bytes);
         let options = CallOptions {
             life: Some(life.into()),
             profile: None,
             timeout: None,
-            tags: tag::names(tags),
+            tags: tag::names(tags).map(|names| [names, own].concat()),
             by_caller: false,
             weigh: V::cache_weight,
         };
@@ -457,7 +464,7 @@ fn user_tags<M>(tags: impl IntoTags<M>) -> (Vec<TagName>, Option<InvalidateError
 
 /// Whether a value was stored, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored(Option<Reason>);
+pub struct Stored(pub(crate) Option<Reason>);
 
 impl Stored {
     /// Whether it was.

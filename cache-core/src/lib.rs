@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod begun;
 mod builder;
 mod cache;
 mod clock;
@@ -62,7 +63,7 @@ pub use current::{
 };
 pub use error::{InstallError, InvalidateError, LifeError, LoadTimeout};
 pub use explain::Explanation;
-pub use key::{CacheKey, IntoKey, Key, KeyWriter, MAX_KEY_BYTES};
+pub use key::{CacheKey, IntoKey, Key, KeyPath, KeyWriter, MAX_KEY_BYTES, MAX_KEY_PARTS};
 pub use life::{Life, Span};
 pub use macro_support::{CacheTags, TagSink};
 pub use path::PathTarget;

@@ -4,10 +4,11 @@
 use crate::cache::Cache;
 use crate::context::process_cache;
 use crate::current::on_current;
-use crate::key::{KeyBytes, KeyRef, KeyWriter, Space};
+use crate::key::{KeyBytes, KeyPath, KeyRef, KeyWriter, Space, beginnings, encoded};
 use crate::load::look;
 use crate::verbs::Invalidating;
 
+pub use crate::begun::Begun;
 pub use crate::key::{Function, Key};
 pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked};
 pub use crate::path::path_tags;
@@ -55,6 +56,15 @@ pub fn lookup<V: Clone + Send + Sync + 'static>(key: &CallKey) -> Looked<V> {
 /// A call that loads anew, whatever is stored.
 pub fn lookup_anew<V: Clone + Send + Sync + 'static>(key: &CallKey) -> Call<V> {
     Call::of_current(&key.space, &key.bytes)
+}
+
+/// The tags of what is stored under `path` in this scope, beside its explicit ones: for responses that
+/// stand for it.
+#[must_use]
+pub fn key_tags(cache: &Cache, path: &KeyPath) -> Vec<TagName> {
+    let mut tags = cache.space().tags();
+    tags.append(&mut beginnings(cache.space(), &encoded(path).bytes));
+    tags
 }
 
 /// Drops the value of one call.
