@@ -25,6 +25,9 @@ pub use cache_tower::{
     ResponseFuture,
 };
 
+#[cfg(feature = "gateway")]
+pub use cache_gateway as gateway;
+
 #[doc(hidden)]
 pub mod __private {
     pub use cache_core::macro_support::*;

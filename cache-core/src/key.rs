@@ -148,7 +148,7 @@ impl ScopePath {
     }
 
     /// Each name after its length.
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 

@@ -67,6 +67,25 @@ pub fn key_tags(cache: &Cache, path: &KeyPath) -> Vec<TagName> {
     tags
 }
 
+/// What a scope is called, unlike any other of its cache.
+#[must_use]
+pub fn scope_name(cache: &Cache) -> &str {
+    match cache.space() {
+        Space::Scope(scope) => scope.path(),
+        Space::Function(_) | Space::Http => "",
+    }
+}
+
+/// The bytes that a key is compared by.
+///
+/// # Errors
+///
+/// It is too long, or has too many parts.
+pub fn key_bytes(key: &impl crate::CacheKey) -> Result<Vec<u8>, crate::NotStorable> {
+    let key = encoded(key);
+    key.flaw.map_or_else(|| Ok(key.bytes.to_vec()), Err)
+}
+
 /// Drops the value of one call.
 pub fn remove(key: &CallKey) -> Invalidating {
     on_current(|cache| cache.remove(key.key()))

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use cache_core::KeyWriter;
+use cache_core::{KeyPath, KeyWriter};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -187,11 +187,32 @@ impl<'a> Text<'a> {
         }
         Ok(Some(Self { text, values }))
     }
+}
 
+impl cache_core::CacheKey for Text<'_> {
     fn encode(&self, key: &mut KeyWriter<'_>) {
-        use cache_core::CacheKey;
         self.values.encode(key);
         key.text(&self.text);
+    }
+}
+
+/// What of a key are not its fragments: the last part of its path, so that the fragments alone are the
+/// beginning of all keys that have them.
+struct Rest<'k, 'a>(&'k EntryKey<'a>);
+
+impl cache_core::CacheKey for Rest<'_, '_> {
+    fn encode(&self, key: &mut KeyWriter<'_>) {
+        match &self.0.head {
+            Head::Prefix(prefix) => {
+                key.variant(0, "Prefix");
+                key.text(prefix);
+            }
+            Head::Scope(names) => {
+                key.variant(1, "Scope");
+                names.encode(key);
+            }
+        }
+        self.0.accepts.as_slice().encode(key);
     }
 }
 
@@ -201,6 +222,16 @@ impl<'a> EntryKey<'a> {
     /// [`PurgeChildEntries`]: crate::InvalidateCache::purge_child_entries
     pub fn fragments(&self) -> impl Iterator<Item = &str> {
         self.fragments.iter().map(|fragment| &*fragment.text)
+    }
+
+    /// The path of what begins with its fragments, whatever their prefix or scope.
+    pub(crate) fn children(&self) -> KeyPath {
+        self.fragments.iter().fold(KeyPath::new(), KeyPath::part)
+    }
+
+    /// The path that it is stored under.
+    pub(crate) fn path(&self) -> KeyPath {
+        self.children().part(Rest(self))
     }
 
     /// The same key, divided by what each of these variables is; one without a value is a value too.
@@ -254,27 +285,7 @@ impl fmt::Display for EntryKey<'_> {
 
 impl cache_core::CacheKey for EntryKey<'_> {
     fn encode(&self, key: &mut KeyWriter<'_>) {
-        match &self.head {
-            Head::Prefix(prefix) => {
-                key.variant(0, "Prefix");
-                key.text(prefix);
-            }
-            Head::Scope(names) => {
-                key.variant(1, "Scope");
-                names.encode(key);
-            }
-        }
-        key.sequence(self.fragments.len());
-        for fragment in &self.fragments {
-            fragment.encode(key);
-        }
-        key.sequence(self.accepts.len());
-        for accept in &self.accepts {
-            key.sequence(usize::from(accept.is_some()));
-            if let Some(accept) = accept {
-                accept.encode(key);
-            }
-        }
+        self.path().encode(key);
     }
 }
 

@@ -3,10 +3,13 @@
 //! A layer that is *directed* does for each request what the layer around it says in an extension: under
 //! which key to look, whether to look at all, by which tags the response is dropped. All else is as ever.
 
+use std::time::{Duration, SystemTime};
+
 use cache_core::spi::TagName;
 use http::header::CACHE_STATUS;
 use http::{HeaderMap, Request};
 
+use crate::freshness::{CacheControl, explicit_lifetime, initial_age};
 use crate::layer::CacheLayer;
 use crate::refusal::Refusal;
 
@@ -37,6 +40,18 @@ pub fn directed() -> CacheLayer {
     CacheLayer::new().directed()
 }
 
+/// What `s-maxage`, `max-age` or `Expires` of a response leave of its lifetime, the first of them that is
+/// there; none at all with `no-cache`. `None`: it says nothing.
+#[must_use]
+pub fn stated_lifetime(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let control = CacheControl::targeted(headers, &[]);
+    if control.no_cache {
+        return Some(Duration::ZERO);
+    }
+    let stated = explicit_lifetime(&control, headers, now)?;
+    Some(stated.saturating_sub(initial_age(headers, now, Duration::ZERO)))
+}
+
 /// What a layer said in its response of the look that it had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -51,8 +66,8 @@ pub enum Told {
 /// What the outermost layer that wrote into these headers said.
 #[must_use]
 pub fn told(headers: &HeaderMap) -> Told {
-    let lines = headers.get_all(CACHE_STATUS).iter();
-    let last = lines.last().and_then(|line| line.to_str().ok());
+    let last = headers.get_all(CACHE_STATUS).iter().next_back();
+    let last = last.and_then(|line| line.to_str().ok());
     // Its own member comes last, and has no comma: names are tokens or quoted before the first semicolon.
     let own = last.and_then(|line| line.rsplit(", ").next());
     let mut parameters = own.unwrap_or_default().split("; ").skip(1);

@@ -179,6 +179,11 @@ impl ResponseCache {
         Ok(key)
     }
 
+    /// The variables that its key refers to.
+    pub(crate) fn key_variables(&self) -> impl Iterator<Item = &Variable> {
+        self.common.key.variables()
+    }
+
     /// The variables that it reads, but for those of closures.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         let conditions = self.skip_lookup.iter().chain(&self.skip_population);
