@@ -939,3 +939,27 @@ async fn conditions_may_be_code() {
     assert_eq!(text(&app, "/a?fresh").await, "answer 2");
     assert_eq!(text(&app, "/a").await, "answer 2");
 }
+
+/// A response that was made with what a look-up within it found, or would have found, goes with that.
+#[tokio::test]
+async fn responses_go_with_what_was_looked_up_for_them() {
+    for found in [false, true] {
+        let (_, proxy, _) = setup();
+        let (tokens, _) = app(&proxy, find(token_key()), keep(token_key()));
+        let uri = "/?client_id=a";
+        if found {
+            text(&tokens, uri).await;
+        }
+        let (target, asked) = target();
+        let app = Router::new()
+            .fallback(target)
+            .layer(proxy.layer(find(token_key())).unwrap())
+            .layer(proxy.layer(responses()).unwrap());
+        for _ in 0..2 {
+            assert_eq!(text(&app, uri).await, "answer 1");
+        }
+        get(&dropping(&proxy, drop_entry(token_key())), uri).await;
+        assert_eq!(text(&app, uri).await, "answer 2", "found: {found}");
+        assert_eq!(asked.get(), 2);
+    }
+}

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cache_core::spi::{key_tags, respond};
 use cache_core::{Clock, Life, NotStorable, Reason};
 
 use crate::environment::Site;
@@ -24,9 +25,9 @@ pub(crate) struct Act {
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    LookupCache(LookupCache),
-    PopulateCache(PopulateCache),
-    InvalidateCache(InvalidateCache),
+    Lookup(LookupCache),
+    Populate(PopulateCache),
+    Invalidate(InvalidateCache),
 }
 
 const TRUE: Bytes = Bytes::from_static(b"true");
@@ -40,9 +41,9 @@ pub(crate) const fn said(yes: bool) -> Bytes {
 impl Act {
     pub(super) fn new(site: Site, step: Step) -> Self {
         let reads_form = match &step {
-            Step::LookupCache(policy) => policy.variables().any(Variable::is_of_form),
-            Step::PopulateCache(policy) => policy.variables().any(Variable::is_of_form),
-            Step::InvalidateCache(policy) => policy.variables().any(Variable::is_of_form),
+            Step::Lookup(policy) => policy.variables().any(Variable::is_of_form),
+            Step::Populate(policy) => policy.variables().any(Variable::is_of_form),
+            Step::Invalidate(policy) => policy.variables().any(Variable::is_of_form),
         };
         Self {
             site,
@@ -53,29 +54,29 @@ impl Act {
 
     /// One that drops entries.
     pub(crate) fn invalidating(site: Site, policy: InvalidateCache) -> Self {
-        Self::new(site, Step::InvalidateCache(policy))
+        Self::new(site, Step::Invalidate(policy))
     }
 
     pub(super) const fn is_enabled(&self) -> bool {
         match &self.step {
-            Step::LookupCache(policy) => policy.is_enabled(),
-            Step::PopulateCache(policy) => policy.is_enabled(),
-            Step::InvalidateCache(policy) => policy.is_enabled(),
+            Step::Lookup(policy) => policy.is_enabled(),
+            Step::Populate(policy) => policy.is_enabled(),
+            Step::Invalidate(policy) => policy.is_enabled(),
         }
     }
 
     /// Acts; a fault ends the request.
     pub(super) async fn run(&self, message: &Message<'_>) -> Result<(), Fault> {
         match &self.step {
-            Step::LookupCache(policy) => {
+            Step::Lookup(policy) => {
                 self.look_up(policy, message).await;
                 Ok(())
             }
-            Step::PopulateCache(policy) => match self.populate(policy, message) {
+            Step::Populate(policy) => match self.populate(policy, message) {
                 Err(fault) if !policy.continues_on_error() => Err(fault),
                 _ => Ok(()),
             },
-            Step::InvalidateCache(policy) => {
+            Step::Invalidate(policy) => {
                 self.invalidate(policy, message);
                 Ok(())
             }
@@ -95,9 +96,15 @@ impl Act {
         note("cachekey", key.to_string().into());
         let looking = resource.cache.get::<Bytes>(key.path());
         let found = within(&resource.cache.clock(), policy.timeout(), looking).await;
-        if let (Some(Some(value)), Variable::Application(name)) = (found, policy.assign_to()) {
-            flow.assign(name, value);
-            note("cachehit", TRUE);
+        match (found.flatten(), policy.assign_to()) {
+            (Some(value), Variable::Application(name)) => {
+                flow.assign(name, value);
+                note("cachehit", TRUE);
+            }
+            // A response that is being recorded here goes with what will be stored under the key, as it would
+            // with what is.
+            _ if respond::in_record() => respond::tag(Ok(key_tags(&resource.cache, &key.path()))),
+            _ => {}
         }
     }
 
@@ -158,7 +165,7 @@ impl Act {
 
     /// Drops what an invalidation drops, which no other step does.
     pub(crate) fn drop_entries(&self, message: &Message<'_>) {
-        if let Step::InvalidateCache(policy) = &self.step {
+        if let Step::Invalidate(policy) = &self.step {
             self.invalidate(policy, message);
         }
     }

@@ -98,19 +98,23 @@ impl Deployed {
 }
 
 macro_rules! deploy {
-    ($($policy:ident on $side:ident),+) => { $(
+    ($($policy:ident: $step:ident on $side:ident),+) => { $(
         impl Sealed for $policy {
             type Layer = PolicyLayer;
 
             fn deploy(self, proxy: &Proxy) -> Result<PolicyLayer, DeployError> {
                 let checked = self.check();
                 let site = proxy.deployed(self.name(), self.resource(), checked, self.variables())?;
-                Ok(PolicyLayer::new(site, Step::$policy(self), On::$side))
+                Ok(PolicyLayer::new(site, Step::$step(self), On::$side))
             }
         }
     )+ };
 }
-deploy!(LookupCache on Request, PopulateCache on Response, InvalidateCache on Response);
+deploy!(
+    LookupCache: Lookup on Request,
+    PopulateCache: Populate on Response,
+    InvalidateCache: Invalidate on Response
+);
 
 impl<S> Layer<S> for PolicyLayer {
     type Service = PolicyService<S>;

@@ -81,7 +81,7 @@ where
                 }
                 return Ok(send(service, request).await?.map(PolicyBody::inner));
             }
-            turn.owed = matches!(turn.deployed.act.step, Step::InvalidateCache(_));
+            turn.owed = matches!(turn.deployed.act.step, Step::Invalidate(_));
             let response = send(service, request).await?;
             let seen = (response.status(), response.headers());
             let taken = turn.take(Some(seen)).await;
