@@ -383,6 +383,24 @@ async fn a_key_that_refers_to_nothing_is_nobodys() {
     }
 }
 
+/// What cannot be told apart once it is read as text is no key.
+#[tokio::test]
+async fn a_key_of_bytes_that_are_no_text_is_nobodys() {
+    let (_, proxy, _) = setup();
+    let (params, _) = app(&proxy, find(token_key()), keep(token_key()));
+    let key = || CacheKey::new().reference("request.header.user");
+    let (headers, _) = app(&proxy, find(key()), keep(key()));
+    for (n, byte) in [0xfe, 0xff].into_iter().enumerate() {
+        let token = format!("token {}", n + 1);
+        let uri = format!("/?client_id=%{byte:X}");
+        assert_eq!(text(&params, &uri).await, token);
+        let mut request = with("/", &[]);
+        let value = http::HeaderValue::from_bytes(&[byte]).unwrap();
+        request.headers_mut().insert("user", value);
+        assert_eq!(send(&headers, request).await.text(), token);
+    }
+}
+
 #[test]
 fn a_look_up_has_time() {
     let timeout = |seconds: u32| {
@@ -553,6 +571,29 @@ async fn forms_are_read_and_given_on() {
         let reply = send(&app, post(kind, body.to_owned())).await;
         assert!(reply.text() == format!("{token}: {body}"), "{token}");
     }
+}
+
+/// A form that breaks off is not read as one, and its handler sees that it did.
+#[tokio::test]
+async fn a_form_that_breaks_off_still_does() {
+    let (_, proxy, _) = setup();
+    let key = CacheKey::new().reference("request.formparam.client_id");
+    let route = any(
+        |body: Result<String, axum::extract::rejection::StringRejection>| async move {
+            body.unwrap_or_else(|_| "broken off".into())
+        },
+    );
+    let app = Router::new().route("/", route.layer(proxy.layer(keep(key)).unwrap()));
+    let (feed, body) = layer_support::fed();
+    feed.send(Ok("client_id=a".into())).unwrap();
+    feed.send(Err("gone")).unwrap();
+    drop(feed);
+    let form = "application/x-www-form-urlencoded";
+    let request = http::Request::post("/").header("content-type", form);
+    assert_eq!(
+        send(&app, request.body(body).unwrap()).await.text(),
+        "broken off"
+    );
 }
 
 #[tokio::test]
@@ -794,6 +835,15 @@ async fn nothing_of_one_caller_reaches_another() {
     let cookie = || with("/c", &[("want-set-cookie", "a=b")]);
     send(&app, cookie()).await.assert_miss("set-cookie");
     assert_eq!(send(&app, cookie()).await.text(), "answer 5");
+    // Nor is what never ends stored.
+    let events = || {
+        with(
+            "/e",
+            &[("want-content-type", "Text/Event-Stream; charset=utf-8")],
+        )
+    };
+    send(&app, events()).await.assert_miss("policy");
+    assert_eq!(send(&app, events()).await.text(), "answer 7");
 }
 
 #[tokio::test]
