@@ -8,11 +8,11 @@ extern crate self as revalidate;
 pub use cache_core::{
     Access, Cache, CacheBuilder, CacheWeight, Caller, Clock, Delivery, Explanation, FutureExt,
     InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
-    Invalidation, InvalidationMethod, Key, KeyWriter, Life, LifeError, LoadTimeout, MAX_KEY_BYTES,
-    MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable, PathTarget, Pending, Permissions,
-    PublicError, Reason, Scoped, Sleep, Span, Stats, Stored, Timestamp, WebError,
-    allow_inner_failures, bypass, cache_life, elevate, fetch, invalidate_cache, observe,
-    revalidate_path, revalidate_tag,
+    Invalidation, InvalidationMethod, Key, KeyPath, KeyWriter, Life, LifeError, LoadTimeout,
+    MAX_KEY_BYTES, MAX_KEY_PARTS, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable,
+    PathTarget, Pending, Permissions, PublicError, Reason, Scoped, Sleep, Span, Stats, Stored,
+    Timestamp, WebError, allow_inner_failures, bypass, cache_life, elevate, fetch,
+    invalidate_cache, observe, revalidate_path, revalidate_tag,
 };
 
 // Each of these names two things: a function or a trait, and the macro for it.
@@ -25,6 +25,8 @@ pub use cache_tower::{
     ResponseFuture,
 };
 
+#[cfg(feature = "gateway")]
+pub use cache_gateway as gateway;
 #[cfg(feature = "web")]
 pub use cache_web::{IntoCaller, WebMethods, WebMethodsError};
 

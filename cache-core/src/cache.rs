@@ -90,6 +90,10 @@ impl Cache {
         }
     }
 
+    pub(crate) const fn space(&self) -> &Space {
+        &self.space
+    }
+
     /// One that does not count as built by the application.
     pub(crate) fn unbuilt() -> Self {
         Self::builder().build_quietly()

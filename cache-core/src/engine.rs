@@ -123,12 +123,7 @@ impl Engine {
 
     /// The records of an entry's tags: these names, its space's, and the one that all carry.
     pub(crate) fn tags(&self, space: &Space, names: &[TagName]) -> Vec<Arc<TagRecord>> {
-        let mut all = names.to_vec();
-        match space {
-            Space::Function(function) => all.push(TagName::function(function.name())),
-            Space::Scope(scope) => all.extend(scope.tags()),
-            Space::Http => {}
-        }
+        let all = [names, &space.tags()].concat();
         let mut tags = self.ledger.records(&all);
         tags.push(Arc::clone(&self.all));
         tags

@@ -5,6 +5,7 @@
 //! allocated unless a load begins.
 
 pub(crate) mod encode;
+mod path;
 mod serialize;
 
 use std::fmt;
@@ -16,6 +17,8 @@ use moka::Equivalent;
 use smallvec::SmallVec;
 
 pub use encode::{CacheKey, KeyWriter};
+pub(crate) use path::beginnings;
+pub use path::{KeyPath, MAX_KEY_PARTS};
 pub(crate) use serialize::Failed;
 
 use crate::reason::NotStorable;
@@ -90,6 +93,15 @@ impl Hash for Space {
 }
 
 impl Space {
+    /// The tags of all that is in it, but for the one of everything.
+    pub(crate) fn tags(&self) -> Vec<TagName> {
+        match self {
+            Self::Function(function) => vec![TagName::function(function.name())],
+            Self::Scope(scope) => scope.tags().collect(),
+            Self::Http => Vec::new(),
+        }
+    }
+
     /// What people call it, in events, errors and explanations.
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -133,6 +145,11 @@ impl ScopePath {
             shown: format!("{}{separator}{name}", outer.shown),
             outer: Some(Arc::clone(outer)),
         })
+    }
+
+    /// Each name after its length.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     fn shown(&self) -> &str {

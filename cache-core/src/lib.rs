@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 mod backoff;
+mod begun;
 mod builder;
 mod cache;
 mod caller;
@@ -67,7 +68,7 @@ pub use current::{
 };
 pub use error::{InstallError, InvalidateError, LifeError, LoadTimeout};
 pub use explain::Explanation;
-pub use key::{CacheKey, IntoKey, Key, KeyWriter, MAX_KEY_BYTES};
+pub use key::{CacheKey, IntoKey, Key, KeyPath, KeyWriter, MAX_KEY_BYTES, MAX_KEY_PARTS};
 pub use life::{Life, Span};
 pub use macro_support::{CacheTags, TagSink};
 pub use path::PathTarget;

@@ -51,6 +51,8 @@ tokens! {
         PathLevels = "path-levels",
         /// Its key is longer than 64 KiB.
         KeyLength = "key-length",
+        /// Its key has more than 16 parts.
+        KeyParts = "key-parts",
         /// An argument could not be written into the key.
         KeyEncoding = "key-encoding",
         /// It weighs more than the cache holds.

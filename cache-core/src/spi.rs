@@ -5,10 +5,11 @@ use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::context::{Scoped, process_cache};
 use crate::current::on_current;
-use crate::key::{KeyBytes, KeyRef, KeyWriter, Space};
+use crate::key::{KeyBytes, KeyPath, KeyRef, KeyWriter, Space, beginnings, encoded};
 use crate::load::look;
 use crate::verbs::Invalidating;
 
+pub use crate::begun::Begun;
 pub use crate::key::{Function, Key};
 pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked};
 pub use crate::path::path_tags;
@@ -57,6 +58,34 @@ pub fn lookup<V: Clone + Send + Sync + 'static>(key: &CallKey) -> Looked<V> {
 /// A call that loads anew, whatever is stored.
 pub fn lookup_anew<V: Clone + Send + Sync + 'static>(key: &CallKey) -> Call<V> {
     Call::of_current(&key.space, &key.bytes)
+}
+
+/// The tags of what is stored under `path` in this scope, beside its explicit ones: for responses that
+/// stand for it.
+#[must_use]
+pub fn key_tags(cache: &Cache, path: &KeyPath) -> Vec<TagName> {
+    let mut tags = cache.space().tags();
+    tags.append(&mut beginnings(cache.space(), &encoded(path).bytes));
+    tags
+}
+
+/// What a scope is called, unlike any other of its cache.
+#[must_use]
+pub fn scope_name(cache: &Cache) -> &str {
+    match cache.space() {
+        Space::Scope(scope) => scope.path(),
+        Space::Function(_) | Space::Http => "",
+    }
+}
+
+/// The bytes that a key is compared by.
+///
+/// # Errors
+///
+/// It is too long, or has too many parts.
+pub fn key_bytes(key: &impl crate::CacheKey) -> Result<Vec<u8>, crate::NotStorable> {
+    let key = encoded(key);
+    key.flaw.map_or_else(|| Ok(key.bytes.to_vec()), Err)
 }
 
 /// Drops the value of one call.

@@ -27,6 +27,7 @@ impl TagName {
     const ALL: char = '*';
     const RESOURCE: char = 'h';
     const GROUP: char = 'g';
+    const KEY_PATH: char = 'k';
 
     /// A user's tag.
     ///
@@ -66,6 +67,12 @@ impl TagName {
 
     pub(crate) fn scope(path: &str) -> Self {
         Self::of(Self::SCOPE, path)
+    }
+
+    /// What begins with these encoded parts, in the scope of this path.
+    pub(crate) fn key_path(scope: &str, parts: &[u8]) -> Self {
+        // No name of a scope begins with a slash: a length does.
+        Self::of(Self::KEY_PATH, &format!("{scope}/{}", parts.escape_ascii()))
     }
 
     pub(crate) fn all() -> Self {
@@ -123,6 +130,7 @@ pub(crate) fn shown(raw: &str) -> Cow<'_, str> {
         TagName::FUNCTION => "function",
         TagName::RESOURCE => "resource",
         TagName::GROUP => "group",
+        TagName::KEY_PATH => "key",
         _ => crate::path::kind_shown(kind),
     };
     format!("{what} {text}").into()

@@ -11,13 +11,14 @@ use http_body::Body;
 
 use crate::freshness::Manner;
 use crate::key::{
-    KeyBuf, Odd, Realm, are_plain, client_uri, is_ambiguous, odd, write_asked_in_front, write_key,
-    write_rewritten,
+    KeyBuf, Odd, Realm, are_plain, client_uri, is_ambiguous, odd, write_asked_in_front,
+    write_directed, write_key, write_rewritten,
 };
 use crate::layer::Config;
 use crate::policy::{Bypass, Cookies};
 use crate::refusal::Refusal;
 use crate::respond::Asked;
+use crate::spi::Directions;
 
 /// How many layers of caching a request is within, so that their keys do not meet.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +96,8 @@ pub(crate) struct Admitted {
     pub(crate) conditional: bool,
     /// Whether it asks for a part.
     pub(crate) range: bool,
+    /// Whether it is directed past what is stored.
+    pub(crate) anew: bool,
 }
 
 impl Admitted {
@@ -145,20 +148,31 @@ impl Config {
         if seen.cookie && matches!(self.cookies, Some(Cookies::Vary(_))) && !are_plain(headers) {
             return Err(Refusal::CookieForm);
         }
-        let realm = Realm {
-            layer: &self.name,
-            depth,
-            authorized: seen.authorized && self.manner == Manner::Application,
-            cookies: self.cookies.as_ref(),
+        let authorized = seen.authorized && self.manner == Manner::Application;
+        let anew = if self.directed {
+            let directions = Directions::of(request).ok_or(Refusal::Bypass)?;
+            if let Some(refusal) = directions.pass {
+                return Err(refusal);
+            }
+            write_directed(key, &directions.key, depth, authorized);
+            directions.anew
+        } else {
+            let realm = Realm {
+                layer: &self.name,
+                depth,
+                authorized,
+                cookies: self.cookies.as_ref(),
+            };
+            write_key(key, uri, seen.host, headers, realm);
+            // What is around may have rewritten it, by something that no key shows.
+            let inner = request.uri();
+            if !std::ptr::eq(inner, uri) && inner != uri {
+                write_rewritten(key, inner);
+            }
+            false
         };
-        write_key(key, uri, seen.host, headers, realm);
         if seen.asked_in_front {
             write_asked_in_front(key, headers);
-        }
-        // What is around may have rewritten it, by something that no key shows.
-        let inner = request.uri();
-        if !std::ptr::eq(inner, uri) && inner != uri {
-            write_rewritten(key, inner);
         }
         // `Range` means something to GET alone (RFC 9110, section 14.2).
         let range = seen.range && !head;
@@ -166,6 +180,7 @@ impl Config {
             head,
             conditional: seen.conditional || range,
             range,
+            anew,
         })
     }
 }

@@ -175,6 +175,12 @@ pub(crate) fn write_key(
     }
 }
 
+/// Writes the key that a directed layer is told.
+pub(crate) fn write_directed(key: &mut KeyBuf, told: &[u8], depth: u8, authorized: bool) {
+    key.push(&[b'D', depth, u8::from(authorized)]);
+    key.part(told);
+}
+
 /// Where what is in front says what the client asked it for: handlers may believe it, so it is part
 /// of the key. (`X-Forwarded-For` is not: it says who asked.)
 const ASKED_IN_FRONT: [HeaderName; 10] = [

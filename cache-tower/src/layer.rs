@@ -129,6 +129,8 @@ pub(crate) struct Config {
     pub(crate) targets: Vec<HeaderName>,
     pub(crate) obeys_requests: bool,
     pub(crate) shows_key: bool,
+    /// Whether requests say what is to be done: see [`Directions`](crate::spi::Directions).
+    pub(crate) directed: bool,
     pub(crate) cache: Option<Cache>,
     pub(crate) life: Option<Life>,
     pub(crate) tags: Vec<Template>,
@@ -152,6 +154,7 @@ impl Default for Config {
             targets: vec![CDN_CACHE_CONTROL],
             obeys_requests: false,
             shows_key: false,
+            directed: false,
             cache: None,
             life: None,
             tags: Vec::new(),
@@ -183,6 +186,10 @@ impl CacheLayer {
     ///   a `Date` where there is none.
     pub fn shared_proxy() -> Self {
         Self::new().with(|config| config.manner = Manner::SharedProxy)
+    }
+
+    pub(crate) fn directed(self) -> Self {
+        self.with(|config| config.directed = true)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {

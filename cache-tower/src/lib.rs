@@ -34,6 +34,8 @@ mod resource;
 mod respond;
 mod routes;
 mod service;
+#[doc(hidden)]
+pub mod spi;
 mod status;
 mod stored;
 mod storing;

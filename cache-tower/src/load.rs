@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cache_core::respond::{Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
 use cache_core::{Clock, Timestamp};
+use http::header::AUTHORIZATION;
 use http::response::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
@@ -109,6 +110,7 @@ where
             miss,
             paths,
         } = self;
+        let knows_callers = miss.directions().is_some_and(|told| told.knows_callers);
         let Miss {
             config,
             cache,
@@ -128,6 +130,7 @@ where
         let route = Route::of(&request);
         let scope = lead.scope().clone();
         let sent = request.headers().clone();
+        let authorized = sent.contains_key(AUTHORIZATION) && !knows_callers;
         let own_tags = fill(&config.tags, &mut request).await;
         // Not what was invalidated for good meanwhile: its marks are read again.
         let alive = |held: &Held<Kept>| held.stale_for(&cache).is_some();
@@ -163,6 +166,7 @@ where
             resource,
             paths,
             sent,
+            authorized,
             own_tags,
             route,
             declared: Declared::default(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::respond::{self, Held, Recording as Lead, Scope};
 use cache_core::spi::TagName;
 use cache_core::{Cache, NotStorable, Reason};
-use http::header::{AGE, AUTHORIZATION, COOKIE, DATE, ETAG, SET_COOKIE};
+use http::header::{AGE, COOKIE, DATE, ETAG, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body;
@@ -47,6 +47,8 @@ pub(crate) struct Loaded {
     pub(crate) paths: Vec<TagName>,
     /// The headers that the client sent.
     pub(crate) sent: HeaderMap,
+    /// Whether it is for the caller alone that its `Authorization` names, unless it says otherwise.
+    pub(crate) authorized: bool,
     pub(crate) own_tags: Result<Vec<TagName>, NotStorable>,
     pub(crate) route: Route,
     /// What the handler said before of what is validated.
@@ -258,6 +260,8 @@ impl Loaded {
     ) {
         let cookie = self.sent.contains_key(COOKIE);
         let of_one_client = answers_the_client(parts.status)
+            // Directed, a policy may be refused by what the client sent.
+            || self.config.directed && refusal == Refusal::Policy
             || self.config.is_shared_by_cookies() && concerns_one_cookie(refusal, cookie);
         // What is stored is as good as it was where this says nothing of it.
         if of_one_client || (is_error(parts.status) && self.held.is_some()) {
@@ -329,7 +333,7 @@ impl Loaded {
                 said: self.declared.life,
                 layer: self.config.life,
                 default_life: respond::default_life(&self.cache),
-                authorized: self.sent.contains_key(AUTHORIZATION),
+                authorized: self.authorized,
                 part: self.purpose == Purpose::Part
                     && parts.status == StatusCode::PARTIAL_CONTENT
                     && Part::of(&parts.headers).is_some(),

@@ -29,6 +29,7 @@ use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::respond::{Asked, Client, Passed, passing, reuse_part};
 use crate::routes::Route;
+use crate::spi::Directions;
 use crate::status::{Forward, Handled, append_reads};
 use crate::stored::{Kept, Variant, strip};
 
@@ -95,11 +96,20 @@ impl<S, ReqBody> Miss<S, ReqBody> {
         }
     }
 
+    /// What it is told, where its layer is directed.
+    pub(crate) fn directions(&self) -> Option<&Directions> {
+        let directed = self.config.directed;
+        Directions::of(&self.request).filter(|_| directed)
+    }
+
     /// The tags of the request's path and URI, all known before the load.
     fn paths(&self) -> Result<Vec<TagName>, NotStorable> {
         let uri = client_uri(self.request.uri(), self.request.extensions());
         let mut tags = path_tags(uri.path(), matched_route(&self.request))?;
         tags.push(self.resource.tag());
+        if let Some(directions) = self.directions() {
+            tags.extend_from_slice(&directions.tags);
+        }
         Ok(tags)
     }
 

@@ -60,6 +60,8 @@ refusals! {
     /// It has a `Cookie` that handlers may read in different ways, and the layer's entries depend on
     /// [named cookies](crate::Cookies::Vary).
     CookieForm = "cookie-form",
+    /// It has no key: what its key refers to is not there, or is too long.
+    Unkeyed = "unkeyed",
     /// It has an `Authorization`, and the response does not allow sharing.
     Authorization = "authorization",
     /// A cached function that it is made of has in its key what says who is calling (a `HeaderMap`, an

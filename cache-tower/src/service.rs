@@ -139,6 +139,7 @@ impl<S> CacheService<S> {
         let (arrival, found) = respond::find::<Kept>(cache, key.as_slice());
         if let Found::Fresh(held, false) = &found
             && !self.config.obeys_requests
+            && !admitted.anew
             && let Some(stored) = response_of(held)
         {
             let asked = admitted.asked(&request, depth);
@@ -172,10 +173,11 @@ impl<S> CacheService<S> {
         ResBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let now = look.arrival.at();
-        let demands = match self.config.obeys_requests {
+        let mut demands = match self.config.obeys_requests {
             true => Demands::of(request.headers()),
             false => Demands::default(),
         };
+        demands.no_cache |= admitted.anew;
         let found = look.as_demanded(&demands);
         let reason = match found {
             Usable::Yes(held, stored) => {
@@ -294,7 +296,8 @@ impl<S> CacheService<S> {
             | Refusal::RequestBody
             | Refusal::Host
             | Refusal::Cookie
-            | Refusal::CookieForm => Forward::Bypass,
+            | Refusal::CookieForm
+            | Refusal::Unkeyed => Forward::Bypass,
             _ => Forward::Miss,
         };
         let reason = match forward {

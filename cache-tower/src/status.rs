@@ -104,11 +104,15 @@ pub(crate) fn hit(
     (visible(age), visible(status))
 }
 
-/// Adds what the cached functions came to that the handler called: they are nearest to the origin.
-/// Clients see their names alone: how the application is built inside is none of their concern.
+/// Adds what the cached functions and scopes came to that the handler called: they are nearest to the
+/// origin. Clients see their names alone, without modules and outer scopes: how the application is built inside is none of their concern.
 pub(crate) fn append_reads(scope: &Scope, headers: &mut HeaderMap) {
     for (name, reason) in scope.said().reads {
-        let mut text = identifier(name.rsplit("::").next().unwrap_or_default());
+        let own = name
+            .rsplit("::")
+            .next()
+            .and_then(|own| own.rsplit('/').next());
+        let mut text = identifier(own.unwrap_or_default());
         let _ = match reason {
             Reason::Hit => write!(text, "; hit"),
             Reason::Stale => write!(text, "; hit; detail=stale"),

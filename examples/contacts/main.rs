@@ -25,23 +25,17 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use examples::stop;
 use revalidate::{Cache, CacheLayer};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use crate::db::Db;
 
 /// A contact is a line of text: more than this is no contact.
 const MAX_BODY: usize = 16 << 10;
-/// How long requests that still run may take when the process is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     examples::run("contacts", run())
@@ -68,19 +62,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         database.display()
     );
 
-    let stop = Arc::new(Notify::new());
-    let stopped = Arc::clone(&stop);
-    let serving =
-        axum::serve(listener, app).with_graceful_shutdown(async move { stopped.notified().await });
-    let serving = tokio::spawn(serving.into_future());
-    stopping.await;
-    stop.notify_one();
-    match timeout(GRACE, serving).await {
-        Ok(served) => served??,
-        Err(_) => eprintln!("contacts: left behind requests that took longer than {GRACE:?}"),
-    }
-    eprintln!("contacts: stopped");
-    Ok(())
+    Ok(examples::serve("contacts", listener, app, stopping).await?)
 }
 
 /// The routes, with the cache around all of them: it stores the responses that say they may be, and

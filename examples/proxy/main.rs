@@ -23,6 +23,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::serve::{Listener, ListenerExt};
 use axum::{BoxError, Router};
+use examples::origin::{MAX_HEADERS, Origin};
 use examples::stop;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,8 +35,6 @@ use tokio::select;
 use tokio::time::timeout;
 use tower::util::BoxCloneService;
 use tower::{Layer, Service, ServiceExt};
-
-use crate::hop::Origin;
 
 /// Room for thousands of responses of ordinary size.
 const CACHE_BYTES: u64 = 256 << 20;
@@ -99,7 +98,7 @@ async fn serve(listener: TcpListener, proxy: Proxy) -> io::Result<()> {
     eprintln!("proxy: ready on http://{}", listener.local_addr()?);
     let mut listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let mut http = http1::Builder::new();
-    http.max_headers(hop::MAX_HEADERS).timer(TokioTimer::new());
+    http.max_headers(MAX_HEADERS).timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
     loop {
         let (stream, _) = select! {

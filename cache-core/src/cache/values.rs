@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Cache;
 use crate::error::LoadTimeout;
-use crate::key::{CacheKey, Key, KeyRef, encoded};
+use crate::key::{CacheKey, Key, KeyRef, beginnings, encoded};
 use crate::ledger::Running;
 use crate::life::{Life, Span};
 use crate::load::{CallOptions, Fetched, Finished, Looked, look};
@@ -89,7 +89,7 @@ impl Cache {
         })
     }
 
-    fn made<V>(
+    pub(crate) fn made<V>(
         &self,
         key: &Key,
         value: V,
@@ -100,7 +100,8 @@ impl Cache {
     where
         V: CacheWeight + Clone + Send + Sync + 'static,
     {
-        let names = names.map_err(Reason::NotStorable)?;
+        let mut names = names.map_err(Reason::NotStorable)?;
+        names.append(&mut key.beginnings());
         let mut recorded = Recorded::new();
         for tag in self.engine.tags(&self.space, &names) {
             recorded.add(&tag);
@@ -192,11 +193,14 @@ impl Cache {
         F: Future<Output = Result<V, E>> + Send + 'static,
         L: FnOnce() -> F + Send + 'static,
     {
-        let call = match look::<V>(Some(self), &self.space, &encoded(&key)) {
+        let bytes = encoded(&key);
+        let call = match look::<V>(Some(self), &self.space, &bytes) {
             Looked::Hit(value) => return Ok(value),
             Looked::Call(call) => call,
         };
-        let options = fetching(life.into(), None, tag::names(tags));
+        let own = beginnings(&self.space, &bytes.bytes);
+        let tags = tag::names(tags).map(|names| [names, own].concat());
+        let options = fetching(life.into(), None, tags);
         match Box::pin(call.load(options, as_load(loader))).await {
             Fetched::Value(value) => Ok(value),
             Fetched::Output(error) => Err(error),
@@ -238,11 +242,14 @@ impl Cache {
         F: Future<Output = Result<V, E>> + Send + 'static,
         L: FnOnce() -> F + Send + 'static,
     {
-        let call = match look::<V>(Some(self), &self.space, &encoded(&key)) {
+        let bytes = encoded(&key);
+        let call = match look::<V>(Some(self), &self.space, &bytes) {
             Looked::Hit(value) => return Ok(value),
             Looked::Call(call) => call,
         };
-        let options = fetching(life.into(), Some(limit.into().into()), tag::names(tags));
+        let own = beginnings(&self.space, &bytes.bytes);
+        let tags = tag::names(tags).map(|names| [names, own].concat());
+        let options = fetching(life.into(), Some(limit.into().into()), tags);
         match Box::pin(call.load(options, as_load(loader))).await {
             Fetched::Value(value) => Ok(value),
             Fetched::Output(error) => Err(error),
@@ -288,7 +295,7 @@ where
 
 /// Whether a value was stored, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored(Option<Reason>);
+pub struct Stored(pub(crate) Option<Reason>);
 
 impl Stored {
     /// Whether it was.

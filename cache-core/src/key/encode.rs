@@ -32,6 +32,7 @@ pub(super) const SEQUENCE: u8 = 0x20;
 pub(super) const MAP: u8 = 0x21;
 const SET: u8 = 0x23;
 pub(super) const VARIANT: u8 = 0x22;
+pub(super) const PATH: u8 = 0x24;
 
 /// A value that can be part of a key.
 ///
@@ -78,7 +79,7 @@ impl KeyWriter<'_> {
     }
 
     #[inline]
-    fn sized(&mut self, kind: u8, length: usize) {
+    pub(super) fn sized(&mut self, kind: u8, length: usize) {
         let mut head = [kind; 9];
         head[1..].copy_from_slice(&(length as u64).to_le_bytes());
         self.raw(&head);
@@ -412,12 +413,12 @@ pub(super) fn show(mut bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result 
             }
             BOOL => write!(f, "{separator}{}", rest.first() == Some(&1))?,
             NONE => write!(f, "{separator}None")?,
-            SEQUENCE | SOME | UNIT | MAP | SET | VARIANT | TYPE => {}
+            SEQUENCE | SOME | UNIT | MAP | SET | VARIANT | TYPE | PATH | BYTES => {}
             _ => return write!(f, "{separator}.. {} bytes", bytes.len()),
         }
         let (skip, spaced) = match kind {
             POSITIVE | NEGATIVE => (8, true),
-            SEQUENCE | VARIANT | MAP | SET | TYPE => (8, false),
+            SEQUENCE | VARIANT | MAP | SET | TYPE | PATH => (8, false),
             BOOL => (1, true),
             NONE => (0, true),
             _ => (0, false),
