@@ -26,7 +26,8 @@ pub use crate::spi::{
 pub use crate::verbs::Invalidating;
 
 pub use crate::web::{
-    Calling, Decode, Description, Encode, MountsGenericFunctions, WebMethod, Wire,
+    Calling, Decode, Description, Encode, MountsBorrowedArguments, MountsGenericFunctions,
+    WebMethod, Wire,
 };
 pub use keys::{
     ByCacheKey, BySerialize, BySet, CallerProbe, KeyArgument, KeyField, Peeled, SerializeSet,

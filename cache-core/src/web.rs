@@ -156,7 +156,7 @@ pub trait Wire: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "a web method's argument of the type `{T}` cannot be read from what its caller sends",
     label = "this web method takes a `{T}`",
-    note = "derive `serde::Deserialize` for it; inside another type write what is owned, such as `Option<String>` instead of `Option<&str>`",
+    note = "derive `serde::Deserialize` for it",
     note = "who is calling is no argument, as a caller could claim to be anybody: ask `Caller::current()`"
 )]
 pub trait Decode<T>: Wire {
@@ -208,3 +208,11 @@ pub trait WebMethod<W: Wire> {
     note = "write a function with concrete types that calls it, and mount that"
 )]
 pub trait MountsGenericFunctions: Wire {}
+
+/// Implemented by nothing: the compiler says what it misses.
+#[diagnostic::on_unimplemented(
+    message = "a web method cannot be lent what is inside of an argument",
+    label = "an argument of it holds a reference",
+    note = "an argument is read from what the caller sends: write `&str`, `&T` or `&[T]` themselves, and inside of other types what is owned, such as `Option<String>` instead of `Option<&str>`"
+)]
+pub trait MountsBorrowedArguments: Wire {}

@@ -17,6 +17,7 @@ async fn call(loads: u64) -> u64 {
         timeout: None,
         tags: Ok(Vec::new()),
         by_caller: false,
+        keyed_on_caller: false,
         weigh: u64::cache_weight,
     };
     match spi::lookup::<u64>(&CallKey::new(&FUNCTION)) {

@@ -125,6 +125,7 @@ async fn a_lone_inner_load_limits_the_life_of_what_is_made_from_it() {
                 timeout: None,
                 tags: Ok(Vec::new()),
                 by_caller: false,
+                keyed_on_caller: false,
                 weigh: |_| 8,
             };
             let body = move || async move {

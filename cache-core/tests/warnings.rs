@@ -42,6 +42,7 @@ async fn a_profile_that_is_not_known_is_told_once() {
                 timeout: None,
                 tags: Ok(Vec::new()),
                 by_caller: false,
+                keyed_on_caller: false,
                 weigh: u64::cache_weight,
             };
             lookup_anew::<u64>(&CallKey::new(&FUNCTION))

@@ -6,6 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
+use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
     Attribute, Expr, FnArg, GenericParam, Lifetime, Pat, ReturnType, Signature, Type,
@@ -98,11 +99,20 @@ pub(crate) fn method(
         .params
         .iter()
         .any(|param| !matches!(param, GenericParam::Lifetime(_)));
-    if generic {
+    // The compiler's own error about that speaks of the lifetimes of traits.
+    let borrowed = parameters
+        .iter()
+        .any(|parameter| holds_reference(&parameter.ty));
+    if generic || borrowed {
+        let missing = if generic {
+            quote!(MountsGenericFunctions)
+        } else {
+            quote!(MountsBorrowedArguments)
+        };
         return quote! {
             #(#presence)*
             #quiet
-            impl<__W: #private::MountsGenericFunctions> #private::WebMethod<__W> for #companion {
+            impl<__W: #private::#missing> #private::WebMethod<__W> for #companion {
                 #about
                 fn call(_: __W::Arguments) -> #private::Calling<__W> {
                     ::core::unreachable!("cannot be mounted")
@@ -240,6 +250,18 @@ fn owned(ty: &Type) -> Type {
     let mut ty = ty.clone();
     Owning.visit_type_mut(&mut ty);
     ty
+}
+
+fn holds_reference(ty: &Type) -> bool {
+    struct Finder(bool);
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_type_reference(&mut self, _: &'ast TypeReference) {
+            self.0 = true;
+        }
+    }
+    let mut finder = Finder(false);
+    finder.visit_type(ty);
+    finder.0
 }
 
 /// The function's documentation, for clients.

@@ -207,6 +207,7 @@ pub(crate) fn options<V: cache_core::CacheWeight>(tags: &[&str]) -> CallOptions<
         timeout: None,
         tags: tags.iter().map(|tag| TagName::user(tag)).collect(),
         by_caller: false,
+        keyed_on_caller: false,
         weigh: V::cache_weight,
     }
 }

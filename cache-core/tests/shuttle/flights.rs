@@ -48,6 +48,7 @@ async fn read_here(world: Arc<World>) -> u64 {
         timeout: None,
         tags: Ok(Vec::new()),
         by_caller: false,
+        keyed_on_caller: false,
         weigh: |_| 8,
     };
     let body = async {
