@@ -48,3 +48,5 @@ pub struct Guide;
 #[doc = include_str!("../docs/http.md")]
 #[derive(Debug)]
 pub struct Http;
+#[cfg(feature = "web")]
+pub use cache_web::outputs;
