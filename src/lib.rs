@@ -6,7 +6,7 @@
 extern crate self as revalidate;
 
 pub use cache_core::{
-    Access, Cache, CacheBuilder, CacheWeight, Clock, Delivery, Explanation, FutureExt,
+    Access, Cache, CacheBuilder, CacheWeight, ClientType, Clock, Delivery, Explanation, FutureExt,
     InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
     Invalidation, InvalidationMethod, Key, KeyWriter, Life, LifeError, LoadTimeout, MAX_KEY_BYTES,
     MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable, PathTarget, Pending, Permissions,

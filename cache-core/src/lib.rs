@@ -12,6 +12,7 @@
 
 mod builder;
 mod cache;
+mod client_type;
 mod clock;
 mod context;
 mod current;
@@ -54,6 +55,7 @@ mod weight;
 
 pub use builder::CacheBuilder;
 pub use cache::{Cache, Pending, Stored};
+pub use client_type::ClientType;
 pub use clock::{Clock, Sleep, Timestamp};
 pub use context::{Access, Scoped};
 pub use current::{
