@@ -38,7 +38,7 @@ pub mod __private {
 }
 
 /// The guide's examples, as tests.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "web"))]
 #[doc = include_str!("../docs/guide.md")]
 #[derive(Debug)]
 pub struct Guide;

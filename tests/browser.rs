@@ -207,7 +207,7 @@ async fn both_files_have_their_type_and_a_validator() {
         (
             "/client.d.ts",
             "text/plain; charset=utf-8",
-            "export function echo(new_: unknown, b: unknown, c: unknown): Promise<unknown>;",
+            "export declare function echo(new_: unknown, b: unknown, c: unknown): Promise<unknown>;",
         ),
     ] {
         let ask = async |validator: &str| {

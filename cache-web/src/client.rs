@@ -86,7 +86,7 @@ fn typescript(methods: &[Signature<'_>]) -> String {
         let arguments = arguments.collect::<Vec<_>>().join(", ");
         writeln!(
             module,
-            "function {local}({arguments}): Promise<{}>;",
+            "declare function {local}({arguments}): Promise<{}>;",
             method.returns
         )
     });
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(
             typescript,
             format!(
-                "{comment}export function multiply(a: number, b?: number | null): Promise<number>;\n"
+                "{comment}export declare function multiply(a: number, b?: number | null): Promise<number>;\n"
             )
         );
     }
@@ -320,7 +320,7 @@ mod tests {
             );
             assert!(javascript.ends_with(&ends), "{javascript}");
             assert!(
-                typescript.contains("\nfunction $method1(): Promise<number>;\n"),
+                typescript.contains("\ndeclare function $method1(): Promise<number>;\n"),
                 "{typescript}"
             );
             assert!(typescript.ends_with(&ends), "{typescript}");
