@@ -6,8 +6,8 @@
 extern crate self as revalidate;
 
 pub use cache_core::{
-    Access, Cache, CacheBuilder, CacheWeight, Caller, Clock, Delivery, Explanation, FutureExt,
-    InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
+    Access, Cache, CacheBuilder, CacheWeight, Caller, ClientType, Clock, Delivery, Explanation,
+    FutureExt, InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
     Invalidation, InvalidationMethod, Key, KeyPath, KeyWriter, Life, LifeError, LoadTimeout,
     MAX_KEY_BYTES, MAX_KEY_PARTS, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable,
     PathTarget, Pending, Permissions, PublicError, Reason, Scoped, Sleep, Span, Stats, Stored,
@@ -28,7 +28,7 @@ pub use cache_tower::{
 #[cfg(feature = "gateway")]
 pub use cache_gateway as gateway;
 #[cfg(feature = "web")]
-pub use cache_web::{IntoCaller, WebMethods, WebMethodsError};
+pub use cache_web::{IntoCaller, WebMethods, WebMethodsError, outputs};
 
 #[doc(hidden)]
 pub mod __private {
@@ -44,7 +44,7 @@ pub mod __private {
 }
 
 /// The guide's examples, as tests.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "web"))]
 #[doc = include_str!("../docs/guide.md")]
 #[derive(Debug)]
 pub struct Guide;

@@ -15,6 +15,7 @@ mod begun;
 mod builder;
 mod cache;
 mod caller;
+mod client_type;
 mod clock;
 mod context;
 mod current;
@@ -60,6 +61,7 @@ mod weight;
 pub use builder::CacheBuilder;
 pub use cache::{Cache, Pending, Stored};
 pub use caller::{Caller, elevate};
+pub use client_type::ClientType;
 pub use clock::{Clock, Sleep, Timestamp};
 pub use context::{Access, Scoped};
 pub use current::{

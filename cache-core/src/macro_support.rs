@@ -26,8 +26,8 @@ pub use crate::spi::{
 pub use crate::verbs::Invalidating;
 
 pub use crate::web::{
-    Calling, Decode, Description, Encode, MountsBorrowedArguments, MountsGenericFunctions,
-    WebMethod, Wire,
+    Calling, ClientTypes, Decode, Description, Encode, MountsBorrowedArguments,
+    MountsGenericFunctions, WebMethod, Wire,
 };
 pub use keys::{
     ByCacheKey, BySerialize, BySet, CallerProbe, KeyArgument, KeyField, Peeled, SerializeSet,
@@ -40,7 +40,7 @@ pub use returns::{
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
 pub use values::{OwnedArgument, Verdict, Weighing, weigher, weighing};
-pub use web::{Fallibility, Infallibly, Outcome, SaidAndShown};
+pub use web::{Fallibility, Infallibly, Outcome, SaidAndShown, Typed, Untyped};
 
 /// A value whose type the compiler is asked about.
 #[derive(Debug)]

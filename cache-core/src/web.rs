@@ -137,7 +137,32 @@ pub struct Description {
     pub docs: &'static str,
     /// Whether its values are cached.
     pub cached: bool,
+    /// What its types are called by those who call it from TypeScript.
+    pub types: fn() -> ClientTypes,
 }
+
+/// The types of a web method as TypeScript has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTypes {
+    /// The arguments', in their order.
+    pub parameters: Vec<Cow<'static, str>>,
+    /// The value's.
+    pub value: Cow<'static, str>,
+}
+
+impl ClientTypes {
+    /// Those of a method of `parameters` that says nothing of them.
+    #[must_use]
+    pub fn unknown(parameters: usize) -> Self {
+        Self {
+            parameters: vec![UNKNOWN.into(); parameters],
+            value: UNKNOWN.into(),
+        }
+    }
+}
+
+/// What TypeScript calls a type that it knows nothing of.
+pub(crate) const UNKNOWN: &str = "unknown";
 
 /// How arguments come and values go: a format and its errors.
 pub trait Wire: Sized + 'static {

@@ -84,15 +84,18 @@ pub(crate) fn method(
             FnArg::Receiver(_) => None,
         })
         .collect();
-    let names = parameters.iter().map(|parameter| &parameter.name);
-    let about = quote! {
-        const ABOUT: #private::Description = #private::Description {
-            name: #name,
-            permission: #permission,
-            parameters: &[#(#names),*],
-            docs: #docs,
-            cached: #cached,
-        };
+    let names: Vec<_> = parameters.iter().map(|parameter| &parameter.name).collect();
+    let about = |types: TokenStream| {
+        quote! {
+            const ABOUT: #private::Description = #private::Description {
+                name: #name,
+                permission: #permission,
+                parameters: &[#(#names),*],
+                docs: #docs,
+                cached: #cached,
+                types: || #types,
+            };
+        }
     };
     let generic = sig
         .generics
@@ -109,6 +112,8 @@ pub(crate) fn method(
         } else {
             quote!(MountsBorrowedArguments)
         };
+        let count = parameters.len();
+        let about = about(quote!(#private::ClientTypes::unknown(#count)));
         return quote! {
             #(#presence)*
             #quiet
@@ -124,6 +129,16 @@ pub(crate) fn method(
         ReturnType::Default => syn::parse_quote!(()),
         ReturnType::Type(_, ty) => owned(ty),
     };
+    let types = parameters.iter().map(|parameter| &parameter.ty);
+    let outcome = quote!(#private::Outcome<{ __FALLIBLE }>);
+    let about = about(quote!({
+        #[allow(unused_imports)]
+        use #private::Untyped as _;
+        #private::ClientTypes {
+            parameters: ::std::vec![#(<#private::Typed<#types>>::typescript()),*],
+            value: <#private::Typed<<#returned as #outcome>::Value>>::typescript(),
+        }
+    }));
     let bounds = parameters.iter().map(|parameter| {
         let ty = &parameter.ty;
         quote_spanned!(ty.span()=> + #private::Decode<#ty>)
@@ -147,7 +162,6 @@ pub(crate) fn method(
             quote!(#local)
         }
     });
-    let outcome = quote!(#private::Outcome<{ __FALLIBLE }>);
     quote! {
         #(#presence)*
         #quiet

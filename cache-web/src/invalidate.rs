@@ -1,6 +1,6 @@
 //! The built-in web method `invalidateCache`, for administrators: Wix's, with its argument.
 
-use cache_core::spi::web::{Calling, Decode, Description, Encode, WebMethod, Wire};
+use cache_core::spi::web::{Calling, ClientTypes, Decode, Description, Encode, WebMethod, Wire};
 use cache_core::{InvalidateError, InvalidationMethod, Permissions, WebError, invalidate_cache};
 
 use crate::json::{Arguments, Json};
@@ -17,6 +17,10 @@ impl WebMethod<Json> for InvalidateCache {
         parameters: &["invalidationMethods"],
         docs: " Drops everything cached that has at least one of the tags: `[{ tag: \"contacts\" }]`.",
         cached: false,
+        types: || ClientTypes {
+            parameters: vec!["Array<{ tag: string }>".into()],
+            value: "null".into(),
+        },
     };
 
     fn call(arguments: Arguments) -> Calling<Json> {

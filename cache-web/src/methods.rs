@@ -17,6 +17,7 @@ use http::request::Parts;
 use thiserror::Error;
 
 use crate::call::{self, Callee};
+use crate::client::{self, Signature};
 use crate::gate::{Authorise, Gate, IntoCaller, authorise};
 use crate::invalidate::InvalidateCache;
 use crate::json::Json;
@@ -45,6 +46,7 @@ pub struct WebMethods {
     authorise: Option<Authorise>,
     cache: Option<Cache>,
     body_limit: Option<usize>,
+    without_client: bool,
 }
 
 /// One method under its name.
@@ -154,6 +156,17 @@ impl WebMethods {
         self
     }
 
+    /// Serves no client for browsers.
+    ///
+    /// Without it `GET {base}/client.js` is an ES module with an async function for each method, and
+    /// `client.d.ts` its types: `import { multiply } from "/_functions/client.js"`. They tell everybody
+    /// the names, arguments and types of all methods, and the documentation of those for
+    /// [anyone](Permissions::Anyone).
+    pub fn without_client(mut self) -> Self {
+        self.without_client = true;
+        self
+    }
+
     /// The router of these methods, one route each, to be nested: `app.nest("/_functions", methods)`.
     ///
     /// # Errors
@@ -181,6 +194,15 @@ impl WebMethods {
             }
             names.push(Arc::clone(&method.name));
             router = router.route(&format!("/{name}"), self.route(method, &layer));
+        }
+        if !self.without_client {
+            for file in client::FILES {
+                if names.iter().any(|name| **name == *file) {
+                    return Err(WebMethodsError::DuplicateName { name: file.into() });
+                }
+            }
+            let signatures: Vec<_> = self.methods.iter().map(Mounted::signature).collect();
+            router = router.merge(client::routes(&signatures, layer));
         }
         Ok(router.route("/{method}", any(not_found)))
     }
@@ -215,6 +237,21 @@ impl WebMethods {
                 gate.pass(request, move |request| next.run(request))
             }))
             .fallback(not_allowed)
+    }
+}
+
+impl Mounted {
+    fn signature(&self) -> Signature<'_> {
+        let types = (self.about.types)();
+        let names = self.about.parameters.iter().copied();
+        let open = self.about.permission == Permissions::Anyone;
+        Signature {
+            name: &self.name,
+            docs: if open { self.about.docs } else { "" },
+            arguments: names.zip(types.parameters).collect(),
+            returns: types.value,
+            is_cached: self.about.cached,
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the companion of a web method asks of the function's types: whether it may fail, and what an
 //! error says.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 
 use super::Probe;
-use crate::web::{Failure, WebError};
+use crate::client_type::ClientType;
+use crate::web::{Failure, UNKNOWN, WebError};
 
 /// A return type, asked whether it is a `Result` under whatever name: an associated constant of the
 /// type itself goes before one of a trait, and a constant can stand in a bound.
@@ -25,6 +27,29 @@ pub trait Infallibly {
 }
 
 impl<R> Infallibly for Fallibility<R> {}
+
+/// A type, asked what TypeScript calls it.
+#[derive(Debug)]
+pub struct Typed<T>(PhantomData<fn() -> T>);
+
+impl<T: ClientType> Typed<T> {
+    /// What it says.
+    #[must_use]
+    pub fn typescript() -> Cow<'static, str> {
+        T::typescript()
+    }
+}
+
+/// Any other type.
+pub trait Untyped {
+    /// It says nothing.
+    #[must_use]
+    fn typescript() -> Cow<'static, str> {
+        UNKNOWN.into()
+    }
+}
+
+impl<T> Untyped for Typed<T> {}
 
 /// What a call returned, as a value or an error.
 pub trait Outcome<const FALLIBLE: bool> {
