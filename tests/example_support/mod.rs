@@ -55,6 +55,12 @@ impl Example {
         (output.status, String::from_utf8(output.stderr).unwrap())
     }
 
+    /// Runs an example that ends by itself: how, and what it wrote.
+    pub fn run(name: &str) -> (ExitStatus, String) {
+        let output = Command::new(binary(name)).output().unwrap();
+        (output.status, String::from_utf8(output.stdout).unwrap())
+    }
+
     /// Sends a signal, as `sh` can everywhere.
     pub fn signal(&self, signal: &str) {
         let kill = format!("kill {signal} {}", self.process.id());
