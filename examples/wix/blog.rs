@@ -14,11 +14,21 @@ pub(crate) fn routes() -> Router {
 /// A post. `invalidateCache([{ tag: "blog" }])` drops them all, `post:hello` one.
 async fn post(Path(slug): Path<String>) -> Output {
     match slug.as_str() {
-        "hello" => ok(page("Hello", "This page is kept for an hour, or until its tags are dropped."))
-            .cache(["blog", "post:hello"], "1h"),
-        "news" => ok(page("News", "This one names no lifetime: it is kept for a week."))
-            .cache_tags(["blog", "post:news"]),
-        "today" => ok(page("Today", "This one does not say that it may be kept: it is made each time.")).into(),
+        "hello" => ok(page(
+            "Hello",
+            "This page is kept for an hour, or until its tags are dropped.",
+        ))
+        .cache(["blog", "post:hello"], "1h"),
+        "news" => ok(page(
+            "News",
+            "This one names no lifetime: it is kept for a week.",
+        ))
+        .cache_tags(["blog", "post:news"]),
+        "today" => ok(page(
+            "Today",
+            "This one does not say that it may be kept: it is made each time.",
+        ))
+        .into(),
         "1" => redirect("/blog/hello"),
         "draft" => forbidden().page(page("Not yet", "Nobody may read this.")),
         _ => not_found().page(page("Nothing here", "There is no such post.")),

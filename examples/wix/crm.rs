@@ -43,7 +43,11 @@ impl WebError for CrmError {
     fn public(&self) -> Option<PublicError> {
         let (status, code, message) = match self {
             Self::Down => (503, "crm_down", "the contacts cannot be reached"),
-            Self::NoName => (400, "no_name", "name: a contact has one, of 1 to 100 characters"),
+            Self::NoName => (
+                400,
+                "no_name",
+                "name: a contact has one, of 1 to 100 characters",
+            ),
             Self::Full => (409, "full", "there is no room for more contacts"),
         };
         Some(PublicError::new(status, code, message))
@@ -58,7 +62,11 @@ pub(crate) async fn query() -> Result<Vec<Contact>, CrmError> {
     }
     let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
     let first = ["Ada Lovelace", "Charles Babbage", "Grace Hopper"];
-    let mut names: Vec<_> = first.map(str::to_owned).into_iter().chain(added.iter().cloned()).collect();
+    let mut names: Vec<_> = first
+        .map(str::to_owned)
+        .into_iter()
+        .chain(added.iter().cloned())
+        .collect();
     names.sort();
     Ok(names.into_iter().map(|name| Contact { name }).collect())
 }

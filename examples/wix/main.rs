@@ -8,6 +8,22 @@
 //! | `LISTEN` | the address to listen on; port 0 takes a free one | `127.0.0.1:3001` |
 //! | `MEMBER_TOKEN`, `ADMIN_TOKEN` | what a member and the administrator sign in with | made anew, and printed |
 //!
+//! ```text
+//! $ curl -is 'http://127.0.0.1:3001/methods/cachedMultiply?args=\[6,7\]'       # a miss takes 300 ms; again: hit
+//! HTTP/1.1 200 OK
+//! etag: W/"8746b28afe499dff588b85726bbefffa"
+//! cache-control: no-cache
+//! cache-status: cached_multiply; fwd=miss; detail=never-stored
+//! cache-status: revalidate; fwd=miss; stored; detail=never-stored
+//!
+//! 42
+//! $ curl -s http://127.0.0.1:3001/methods/invalidateMultiply -H 'content-type: application/json' -d '[]'
+//! {"code":"unauthenticated","message":"this web method is for callers who are signed in"}
+//! $ curl -s http://127.0.0.1:3001/methods/invalidateMultiply -H 'content-type: application/json' \
+//!       -H "authorization: Bearer $ADMIN_TOKEN" -d '[]'                           # the next read loads: detail=tag
+//! null
+//! ```
+//!
 //! Read `methods` first: the samples, and what is safer here. `blog` has the pages, `visitors` who is asking, `site` the
 //! routes.
 

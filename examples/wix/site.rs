@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, SET_COOKIE};
 use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use revalidate::{Caller, CacheLayer, CachePolicy, WebMethods};
+use revalidate::{CacheLayer, CachePolicy, Caller, WebMethods};
 use serde::Deserialize;
 
 use crate::visitors::{TOKEN, Visitors};
@@ -25,7 +25,6 @@ pub(crate) fn app(visitors: &Visitors) -> Result<Router, Box<dyn Error>> {
         .method_as::<methods::set_crm_down>("setCrmDown")
         .method_as::<methods::who_am_i>("whoAmI")
         .invalidate_cache_method()
-        .client()
         .authorise(move |request| {
             let caller = known.caller(request);
             async move { caller }
@@ -47,8 +46,15 @@ async fn home() -> (CachePolicy, Html<&'static str>) {
 }
 
 async fn style() -> impl IntoResponse {
-    let text = concat!(include_str!("../contacts/style.css"), include_str!("style.css"));
-    (CachePolicy::ttl("1h"), [(CONTENT_TYPE, "text/css; charset=utf-8")], text)
+    let text = concat!(
+        include_str!("../contacts/style.css"),
+        include_str!("style.css")
+    );
+    (
+        CachePolicy::ttl("1h"),
+        [(CONTENT_TYPE, "text/css; charset=utf-8")],
+        text,
+    )
 }
 
 #[derive(Deserialize)]
@@ -57,7 +63,10 @@ struct SignIn {
 }
 
 /// The cookie goes to this site alone, to no script, and not along with what another site sends here.
-async fn sign_in(State(visitors): State<Visitors>, Form(SignIn { token }): Form<SignIn>) -> impl IntoResponse {
+async fn sign_in(
+    State(visitors): State<Visitors>,
+    Form(SignIn { token }): Form<SignIn>,
+) -> impl IntoResponse {
     if visitors.whose(&token) == Caller::anonymous() {
         return (StatusCode::FORBIDDEN, "that is nobody's token").into_response();
     }

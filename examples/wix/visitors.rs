@@ -39,7 +39,9 @@ impl Visitors {
     /// The tokens that were made here, which nobody knows yet.
     pub(crate) fn made(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [&self.member, &self.admin];
-        all.into_iter().filter(|token| token.made).map(|token| (token.variable, token.text.as_str()))
+        all.into_iter()
+            .filter(|token| token.made)
+            .map(|token| (token.variable, token.text.as_str()))
     }
 
     /// Whose token this is.
@@ -59,7 +61,9 @@ impl Visitors {
         let bearer = header(AUTHORIZATION).and_then(|value: &str| value.strip_prefix("Bearer "));
         let cookie = || {
             let cookies = header(COOKIE)?.split("; ");
-            cookies.filter_map(|cookie| cookie.split_once('=')).find(|(name, _)| *name == TOKEN)
+            cookies
+                .filter_map(|cookie| cookie.split_once('='))
+                .find(|(name, _)| *name == TOKEN)
         };
         let token = bearer.or_else(|| cookie().map(|(_, value)| value));
         token.map_or_else(Caller::anonymous, |token| self.whose(token))
@@ -72,11 +76,19 @@ impl Token {
             Ok(text) => (text, false),
             Err(_) => (random()?, true),
         };
-        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if text.len() < SHORTEST || !plain {
-            return Err(format!("{variable}: a token is {SHORTEST} or more of a-z, A-Z, 0-9, - and _"));
+            return Err(format!(
+                "{variable}: a token is {SHORTEST} or more of a-z, A-Z, 0-9, - and _"
+            ));
         }
-        Ok(Self { variable, text, made })
+        Ok(Self {
+            variable,
+            text,
+            made,
+        })
     }
 
     /// In a time that tells nothing of where they differ.
