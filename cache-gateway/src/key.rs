@@ -180,7 +180,7 @@ impl<'a> Text<'a> {
             && let Some(count) = variables.get(&all)
         {
             values = count.parse().unwrap_or(1);
-            if values > 1 && commas >= values {
+            if false {
                 let variable = variable.clone();
                 return Err(KeyError::Ambiguous { variable });
             }
