@@ -55,11 +55,11 @@ impl<T> Value<T> {
 
     /// The literal to take where the variable has no value. A literal has one already.
     #[must_use]
-    pub fn or(self, literal: impl Into<T>) -> Self {
+    pub fn or(self, literal: T) -> Self {
         match self {
             Self::Ref { variable, .. } => Self::Ref {
                 variable,
-                or: Some(literal.into()),
+                or: Some(literal),
             },
             Self::Literal(_) => self,
         }
