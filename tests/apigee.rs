@@ -533,6 +533,7 @@ async fn a_flow_began_before_all_that_it_found() {
     let made = Count::default();
     let read = tokens(&made).layer(proxy.layer(read).unwrap());
     assert_eq!(text(&Router::new().route("/", read), uri).await, "token 1");
+    assert_eq!(made.get(), 1, "the copy was stored");
 }
 
 #[tokio::test]
@@ -831,10 +832,18 @@ async fn nothing_of_one_caller_reaches_another() {
         assert_eq!(reply.text(), format!("answer {n}"));
     }
     assert_eq!(text(&app, "/").await, "answer 1");
+    // Whatever the response says of others.
+    for (name, n) in [("ann", 4), ("bob", 5)] {
+        let headers = [("authorization", name), ("want-cache-control", "public")];
+        assert_eq!(
+            send(&app, with("/p", &headers)).await.text(),
+            format!("answer {n}")
+        );
+    }
     // A cookie of a response is its first client's.
     let cookie = || with("/c", &[("want-set-cookie", "a=b")]);
     send(&app, cookie()).await.assert_miss("set-cookie");
-    assert_eq!(send(&app, cookie()).await.text(), "answer 5");
+    assert_eq!(send(&app, cookie()).await.text(), "answer 7");
     // Nor is what never ends stored.
     let events = || {
         with(
@@ -843,7 +852,7 @@ async fn nothing_of_one_caller_reaches_another() {
         )
     };
     send(&app, events()).await.assert_miss("policy");
-    assert_eq!(send(&app, events()).await.text(), "answer 7");
+    assert_eq!(send(&app, events()).await.text(), "answer 9");
 }
 
 #[tokio::test]

@@ -91,9 +91,9 @@ impl From<&str> for Condition {
 
 /// The code of a [`Condition`]. It equals its own clones.
 #[derive(Clone)]
-pub struct Closure(Arc<Holds>);
+pub struct Closure(Arc<Code>);
 
-type Holds = dyn Fn(&dyn Variables) -> bool + Send + Sync;
+type Code = dyn Fn(&dyn Variables) -> bool + Send + Sync;
 
 impl PartialEq for Closure {
     fn eq(&self, other: &Self) -> bool {
