@@ -91,7 +91,9 @@ impl From<&str> for Condition {
 
 /// The code of a [`Condition`]. It equals its own clones.
 #[derive(Clone)]
-pub struct Closure(Arc<dyn Fn(&dyn Variables) -> bool + Send + Sync>);
+pub struct Closure(Arc<Code>);
+
+type Code = dyn Fn(&dyn Variables) -> bool + Send + Sync;
 
 impl PartialEq for Closure {
     fn eq(&self, other: &Self) -> bool {

@@ -57,6 +57,8 @@ fn what_holds_and_what_does_not() {
         ("big > 9007199254740992", true),
         // A text that is no number is neither above nor below one.
         ("request.verb > 1", false),
+        (r#""inf" > 1"#, false),
+        (r#""NaN" != 1"#, true),
         ("request.verb <= 1", false),
         ("request.verb != 1", true),
         (r#"request.verb > "FOO""#, true),

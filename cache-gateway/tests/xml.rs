@@ -124,12 +124,21 @@ const RESPONSE: &str = r#"<ResponseCache name="R">
 <ExpirySettings><TimeoutInSeconds>60</TimeoutInSeconds></ExpirySettings>
 </ResponseCache>"#;
 
+/// A document, a text in it, what is there instead; the place of the error, and words of it.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    (u32, u32),
+    &'static [&'static str],
+);
+
 /// Each is a document that loads with one thing changed, the place of what is wrong, and words of the
 /// error.
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     assert!(Policy::from_xml(LOOKUP).is_ok() && Policy::from_xml(RESPONSE).is_ok());
-    let cases: &[(&str, &str, &str, (u32, u32), &[&str])] = &[
+    let cases: &[Case] = &[
         // Unknown, misplaced, doubled.
         (
             LOOKUP,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 use winnow::ascii::multispace0;
-use winnow::combinator::{alt, delimited, opt, peek, preceded, separated, terminated};
+use winnow::combinator::{alt, delimited, opt, peek, preceded, repeat, separated, terminated};
 use winnow::error::{ErrMode, FromExternalError, ParserError};
 use winnow::stream::{Stateful, Stream};
 use winnow::token::{any, none_of, take_while};
@@ -45,8 +45,8 @@ impl FromStr for Expression {
             input: text,
             state: 0,
         };
-        let whole = delimited(multispace0, or, end);
-        let parsed = { whole }.parse(input);
+        let mut whole = delimited(multispace0, or, end);
+        let parsed = whole.parse(input);
         parsed.map(Self).map_err(|error| {
             let (before, rest) = text.split_at_checked(error.offset()).unwrap_or((text, ""));
             let shown: String = rest.chars().take(16).collect();
@@ -262,7 +262,7 @@ fn operand(input: &mut Input<'_>) -> Parsed<Operand> {
 }
 
 fn named(input: &mut Input<'_>) -> Parsed<Operand> {
-    let read = word.try_map(|word: &str| -> Result<Operand, Cow<'static, str>> {
+    let mut read = word.try_map(|word: &str| -> Result<Operand, Cow<'static, str>> {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
         let unsigned = word.strip_prefix('-').unwrap_or(word);
         Ok(if is("true") || is("false") {
@@ -283,20 +283,14 @@ fn named(input: &mut Input<'_>) -> Parsed<Operand> {
             Operand::Variable(variable.map_err(|error| error.to_string())?)
         })
     });
-    { read }.parse_next(input).map_err(ErrMode::cut)
+    read.parse_next(input).map_err(ErrMode::cut)
 }
 
 fn text(input: &mut Input<'_>) -> Parsed<String> {
     let escaped = preceded('\\', alt(('"', '\\')));
-    let inside = take_while_of(alt((escaped, none_of('"'))));
+    let inside = repeat(0.., alt((escaped, none_of('"'))));
     let close = alt(('"', expected("a text has no end: expected `\"`")));
     delimited('"', inside, close).parse_next(input)
-}
-
-fn take_while_of<'a>(
-    character: impl Parser<Input<'a>, char, ErrMode<Problem>>,
-) -> impl Parser<Input<'a>, String, ErrMode<Problem>> {
-    winnow::combinator::repeat(0.., character)
 }
 
 fn word<'a>(input: &mut Input<'a>) -> Parsed<&'a str> {
