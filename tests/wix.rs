@@ -434,3 +434,67 @@ async fn a_guarded_cache_is_invalidated_by_admins_and_the_elevated() {
     })
     .await;
 }
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Soft,
+    Hard,
+    Path,
+    Remove,
+    Clear,
+}
+
+async fn act(verb: Verb) -> Result<(), InvalidateError> {
+    let done = match verb {
+        Verb::Soft => revalidate::revalidate_tag("math"),
+        Verb::Hard => invalidate_cache("math"),
+        Verb::Path => revalidate::revalidate_path("/blog"),
+        Verb::Remove => multiply::remove_cached(1, 2),
+        Verb::Clear => Cache::current().unwrap().clear(),
+    };
+    done.await.map(drop)
+}
+
+/// By every verb there is: how many of them are refused.
+#[web_method(Permissions::Anyone)]
+async fn try_everything() -> usize {
+    let mut refused = 0;
+    for verb in [
+        Verb::Soft,
+        Verb::Hard,
+        Verb::Path,
+        Verb::Remove,
+        Verb::Clear,
+    ] {
+        refused += usize::from(act(verb).await == Err(InvalidateError::PermissionDenied));
+    }
+    refused
+}
+
+#[tokio::test]
+async fn every_verb_is_guarded() {
+    isolated(async {
+        let methods = WebMethods::new().method::<try_everything>();
+        let app = methods.authorise(authorise).build().unwrap();
+        for (who, refused) in [("", "5"), ("member:1", "5"), ("admin:1", "0")] {
+            assert_eq!(post(&app, who, "/try_everything", "").await.body, refused);
+        }
+    })
+    .await;
+}
+
+/// A cache around the application that is not the application's own cannot know who calls: it is told
+/// by the response that this is not for it.
+#[tokio::test]
+async fn another_cache_outside_keeps_nothing_that_is_not_for_anyone() {
+    for layer in [CacheLayer::new(), CacheLayer::new().ttl("1h")] {
+        isolated(async {
+            let app = app().layer(layer.cache(Cache::new()));
+            for _ in 0..2 {
+                assert_eq!(get(&app, "member:1", "/f/members").await.status, 200);
+            }
+            assert_eq!(get(&app, "", "/f/members").await.status, 401);
+        })
+        .await;
+    }
+}
