@@ -87,10 +87,7 @@ impl Users {
 
 /// One user. Its key is the function and its arguments; `db` is how to load, not what.
 #[web_method(cache(tags = ["users"]))]
-pub(crate) async fn get_user(
-    #[cache(skip)] db: &Arc<Users>,
-    id: u32,
-) -> Result<String, Down> {
+pub(crate) async fn get_user(#[cache(skip)] db: &Arc<Users>, id: u32) -> Result<String, Down> {
     db.find(id).await
 }
 
