@@ -54,3 +54,9 @@ pub struct Guide;
 #[doc = include_str!("../docs/http.md")]
 #[derive(Debug)]
 pub struct Http;
+
+/// What is written for who comes from another cache, as tests.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/coming-from.md")]
+#[derive(Debug)]
+pub struct ComingFrom;

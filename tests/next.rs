@@ -110,12 +110,6 @@ impl revalidate::CacheKey for Gate {
     fn encode(&self, _: &mut revalidate::KeyWriter<'_>) {}
 }
 
-impl Clone for Gate {
-    fn clone(&self) -> Self {
-        unreachable!("it is borrowed for ever")
-    }
-}
-
 /// There, who joins a fill is given it even if it began before an invalidation.
 #[tokio::test]
 async fn callers_share_a_fill_unless_an_invalidation_overtook_it() {
