@@ -23,7 +23,7 @@ pub use self::values::{Pending, Stored};
 
 /// A tagged cache in one process. Cheap to clone; copies are the same cache.
 ///
-/// Values are kept under keys ([`CacheKey`]: text, numbers, tuples, your own types) with tags and a
+/// Values are kept under keys ([`CacheKey`](crate::CacheKey): text, numbers, tuples, your own types) with tags and a
 /// [`Life`]. An invalidation drops every value with one of its tags, in a time that does not depend
 /// on how many there are, and wins over every load that began before it.
 ///
