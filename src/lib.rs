@@ -60,3 +60,9 @@ pub struct Http;
 #[doc = include_str!("../docs/coming-from.md")]
 #[derive(Debug)]
 pub struct ComingFrom;
+
+/// What is written of gateway policies, as tests.
+#[cfg(all(doctest, feature = "gateway"))]
+#[doc = include_str!("../docs/gateway.md")]
+#[derive(Debug)]
+pub struct Gateway;
