@@ -323,7 +323,7 @@ async fn what_a_handler_may_have_changed_is_dropped_though_nobody_waits_for_its_
     let (app, _) = app(&proxy, find(token_key()), keep(token_key()));
     let uri = "/?client_id=a";
     text(&app, uri).await;
-    let never = any(|| std::future::pending::<()>());
+    let never = any(std::future::pending::<()>);
     let never = never.layer(proxy.layer(drop_entry(token_key())).unwrap());
     let never = Router::new().route("/", never);
     let left = tokio::spawn(async move { get(&never, uri).await });
