@@ -49,6 +49,12 @@ pub mod __private {
 #[derive(Debug)]
 pub struct Guide;
 
+/// What is written of gateway policies, as tests.
+#[cfg(all(doctest, feature = "axum", feature = "gateway"))]
+#[doc = include_str!("../docs/gateway.md")]
+#[derive(Debug)]
+pub struct Gateway;
+
 /// What is written of the layer, as tests.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../docs/http.md")]
@@ -60,9 +66,3 @@ pub struct Http;
 #[doc = include_str!("../docs/coming-from.md")]
 #[derive(Debug)]
 pub struct ComingFrom;
-
-/// What is written of gateway policies, as tests.
-#[cfg(all(doctest, feature = "gateway"))]
-#[doc = include_str!("../docs/gateway.md")]
-#[derive(Debug)]
-pub struct Gateway;
