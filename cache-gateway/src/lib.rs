@@ -5,6 +5,9 @@
 //! of what a request's [*variables*](Variables) hold and of the [*place*](Place) where it runs, its
 //! [*expiry*](ExpirySettings) of the time that it is given, and its [*conditions*](Condition) of variables
 //! alone.
+//!
+//! A [*proxy*](Proxy) in an [*environment*](Environment) deploys it, and thus makes it a layer. What the
+//! layers of one request find and do is in its [*flow*](Flow).
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
