@@ -83,12 +83,12 @@ impl Variables for Message<'_> {
             Variable::RequestHeader(name, part) => header(&head.headers, name, *part),
             Variable::QueryParam(name, part) => param(head.uri.query()?.as_bytes(), name, *part),
             Variable::FormParam(name, part) => param(head.form.as_ref()?, name, *part),
-            Variable::Path => Some(head.uri.path().into()),
-            Variable::Uri => {
+            Variable::RequestPath => Some(head.uri.path().into()),
+            Variable::RequestUri => {
                 let target = head.uri.path_and_query();
                 Some(target.map_or("/", |target| target.as_str()).into())
             }
-            Variable::Verb => Some(head.method.as_str().into()),
+            Variable::RequestVerb => Some(head.method.as_str().into()),
             Variable::PathSuffix => Some(head.suffix.path().into()),
             Variable::ClientIp => Some(head.client?.to_string().into()),
             Variable::ResponseHeader(name, part) => header(self.response?.1, name, *part),

@@ -94,11 +94,11 @@ pub enum Variable {
     /// `request.formparam.NAME`
     FormParam(Box<str>, Part),
     /// `request.path`
-    Path,
+    RequestPath,
     /// `request.uri`
-    Uri,
+    RequestUri,
     /// `request.verb`
-    Verb,
+    RequestVerb,
     /// `proxy.pathsuffix`
     PathSuffix,
     /// `client.ip`
@@ -246,9 +246,9 @@ impl Variable {
             (name, part) => Ok((name.into(), part)),
         };
         let fixed = [
-            ("request.path", Self::Path),
-            ("request.uri", Self::Uri),
-            ("request.verb", Self::Verb),
+            ("request.path", Self::RequestPath),
+            ("request.uri", Self::RequestUri),
+            ("request.verb", Self::RequestVerb),
             ("proxy.pathsuffix", Self::PathSuffix),
             ("client.ip", Self::ClientIp),
             ("response.status.code", Self::ResponseStatus),
@@ -321,9 +321,9 @@ impl fmt::Display for Variable {
             Self::RequestHeader(name, part) => write!(f, "request.header.{name}{part}"),
             Self::QueryParam(name, part) => write!(f, "request.queryparam.{name}{part}"),
             Self::FormParam(name, part) => write!(f, "request.formparam.{name}{part}"),
-            Self::Path => f.write_str("request.path"),
-            Self::Uri => f.write_str("request.uri"),
-            Self::Verb => f.write_str("request.verb"),
+            Self::RequestPath => f.write_str("request.path"),
+            Self::RequestUri => f.write_str("request.uri"),
+            Self::RequestVerb => f.write_str("request.verb"),
             Self::PathSuffix => f.write_str("proxy.pathsuffix"),
             Self::ClientIp => f.write_str("client.ip"),
             Self::ResponseHeader(name, part) => write!(f, "response.header.{name}{part}"),
