@@ -516,3 +516,26 @@ async fn another_cache_outside_keeps_nothing_that_is_not_for_anyone() {
         .await;
     }
 }
+
+#[web_method(
+    Permissions::SiteMember,
+    cache(shared, ttl = "1h", key = Caller::current().is_some_and(|caller| caller.is_admin()))
+)]
+async fn orders() -> String {
+    let caller = Caller::current().unwrap();
+    caller.id().unwrap_or_default().to_owned()
+}
+
+/// A key that is made of the caller without being the caller counted as one that tells callers apart.
+#[tokio::test]
+async fn what_a_key_says_of_the_caller_is_not_who_that_is() {
+    isolated(async {
+        let methods = WebMethods::new().method::<orders>();
+        let app = methods.authorise(authorise).build().unwrap();
+        for who in ["member:7", "member:8"] {
+            let body = post(&app, who, "/orders", "").await.body;
+            assert_eq!(body, format!("\"{}\"", &who[7..]));
+        }
+    })
+    .await;
+}

@@ -7,7 +7,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, GenericParam, Signature, Type};
 
-use crate::args::{Arg, Passing, Role, first_type_argument, mentioned};
+use crate::args::{Arg, Passing, Role, first_type_argument};
 use crate::options::CacheOptions;
 use crate::web_method::Model;
 
@@ -84,21 +84,38 @@ pub(crate) fn by_caller(args: &[Arg], private: &TokenStream) -> TokenStream {
     }}
 }
 
-/// Whether an expression in the key names `Caller`: then it holds who calls a web method.
+/// Whether `Caller::current()` is the key or one of its parts: then it holds who calls a web method. What is only
+/// made of it, such as whether that is an administrator, tells two callers apart no more than it says.
 pub(crate) fn names_caller(options: &CacheOptions, sig: &Signature) -> bool {
-    let mut names = Vec::new();
-    if let Some(key) = &options.key {
-        mentioned(key.to_token_stream(), &mut names);
+    let of_arguments = sig.inputs.iter().any(|input| match input {
+        FnArg::Typed(arg) => arg.attrs.iter().any(|attr| {
+            let decision = attr.path().is_ident("cache");
+            decision
+                && attr
+                    .parse_args::<syn::MetaNameValue>()
+                    .is_ok_and(|pair| pair.path.is_ident("key") && holds_caller(&pair.value))
+        }),
+        FnArg::Receiver(_) => false,
+    });
+    of_arguments || options.key.as_ref().is_some_and(holds_caller)
+}
+
+fn holds_caller(key: &syn::Expr) -> bool {
+    match key {
+        syn::Expr::Tuple(parts) => parts.elems.iter().any(holds_caller),
+        syn::Expr::Paren(inner) => holds_caller(&inner.expr),
+        syn::Expr::Group(inner) => holds_caller(&inner.expr),
+        syn::Expr::Call(call) => match &*call.func {
+            syn::Expr::Path(function) => {
+                let mut names = function.path.segments.iter().rev();
+                call.args.is_empty()
+                    && names.next().is_some_and(|name| name.ident == "current")
+                    && names.next().is_some_and(|name| name.ident == "Caller")
+            }
+            _ => false,
+        },
+        _ => false,
     }
-    for input in &sig.inputs {
-        let FnArg::Typed(arg) = input else { continue };
-        let decisions = arg
-            .attrs
-            .iter()
-            .filter(|attr| attr.path().is_ident("cache"));
-        decisions.for_each(|attr| mentioned(attr.meta.to_token_stream(), &mut names));
-    }
-    names.iter().any(|name| name == "Caller")
 }
 
 /// Statements that leave the encoded call in `__key`.
