@@ -42,6 +42,7 @@ mod permissions;
 mod permit;
 mod reason;
 mod record;
+pub mod remote;
 #[doc(hidden)]
 pub mod respond;
 #[doc(hidden)]

@@ -1,0 +1,384 @@
+//! The remote in this process: a model of the server, and a remote for tests.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{
+    Logged, Position, Prepared, Read, Record, Remote, RemoteError, Reply, Session, Since, Token,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::sync::{Mutex, lock};
+
+/// The most records in one reply.
+const MOST_AT_ONCE: usize = 512;
+/// The most records in the log (default).
+const LOG_LENGTH: usize = 10_000;
+
+/// A remote in this process, for tests of an application with several caches, and for those who write a
+/// remote of their own. Copies are the same server.
+///
+/// ```
+/// # use cache_core as revalidate;
+/// use revalidate::Cache;
+/// use revalidate::remote::Memory;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let server = Memory::new();
+/// let one = Cache::builder().remote(server.clone()).build();
+/// let other = Cache::builder().remote(server).build();
+/// one.connected().await;
+/// other.connected().await;
+///
+/// other.put("greeting", 1_u64, "1h", ["texts"]);
+/// one.invalidate_cache("texts").await.unwrap();
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Memory {
+    server: Arc<Mutex<Server>>,
+    clock: Clock,
+    /// The number of changes, for those who wait for records and for the server's end.
+    changed: Arc<watch::Sender<u64>>,
+}
+
+struct Server {
+    run: u64,
+    log_length: usize,
+    last_id: (u64, u64),
+    log: BTreeMap<(u64, u64), (Token, Option<Record>)>,
+    tokens: HashMap<Arc<str>, (Token, Timestamp)>,
+    entries: HashMap<Bytes, (Bytes, Timestamp)>,
+    reachable: bool,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memory")
+    }
+}
+
+impl Memory {
+    /// An empty server.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// An empty server that reads the time there.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        Self {
+            server: Arc::new(Mutex::new(Server {
+                run: 1,
+                log_length: LOG_LENGTH,
+                last_id: (0, 0),
+                log: BTreeMap::new(),
+                tokens: HashMap::new(),
+                entries: HashMap::new(),
+                reachable: true,
+            })),
+            clock,
+            changed: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Sets how many records the log keeps (default: 10,000; at least 1).
+    #[must_use]
+    pub fn log_length(self, records: usize) -> Self {
+        lock(&self.server).log_length = records.max(1);
+        self
+    }
+
+    /// Ends every session; until it is reachable again nobody connects.
+    pub fn set_reachable(&self, reachable: bool) {
+        lock(&self.server).reachable = reachable;
+        self.tell();
+    }
+
+    /// Restarts the server: it is another, and every session ends. `keeping`: with what it holds.
+    pub fn restart(&self, keeping: bool) {
+        let mut server = lock(&self.server);
+        server.run += 1;
+        if !keeping {
+            server.flush();
+        }
+        drop(server);
+        self.tell();
+    }
+
+    /// Deletes everything, as `FLUSHALL` does: it stays the same server.
+    pub fn flush(&self) {
+        lock(&self.server).flush();
+        self.tell();
+    }
+
+    /// How many entries and placeholders, tags' records and log records it holds.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let mut server = lock(&self.server);
+        server.expire(self.clock.now());
+        (server.entries.len(), server.tokens.len(), server.log.len())
+    }
+
+    /// A copy of what it holds, as another server: what a replica has that is to take over.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let server = lock(&self.server);
+        Self {
+            server: Arc::new(Mutex::new(Server {
+                run: server.run + 1_000_000,
+                log_length: server.log_length,
+                last_id: server.last_id,
+                log: server.log.clone(),
+                tokens: server.tokens.clone(),
+                entries: server.entries.clone(),
+                reachable: true,
+            })),
+            clock: self.clock.clone(),
+            changed: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Deletes the entries and records that `evicted` says, as a server short of memory does.
+    pub fn evict(&self, mut evicted: impl FnMut(&[u8]) -> bool) {
+        let mut server = lock(&self.server);
+        server.entries.retain(|key, _| !evicted(key));
+        server.tokens.retain(|tag, _| !evicted(tag.as_bytes()));
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+}
+
+impl Server {
+    fn flush(&mut self) {
+        self.log.clear();
+        self.tokens.clear();
+        self.entries.clear();
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        self.tokens.retain(|_, (_, until)| *until > now);
+        self.entries.retain(|_, (_, until)| *until > now);
+    }
+
+    fn push(&mut self, nonce: Token, record: Option<Record>, now: Timestamp) -> Position {
+        let millis = now.0 / 1_000_000;
+        self.last_id = match self.last_id {
+            (last, number) if last >= millis && !self.log.is_empty() => (last, number + 1),
+            _ => (millis, 0),
+        };
+        self.log.insert(self.last_id, (nonce, record));
+        while self.log.len() > self.log_length {
+            self.log.pop_first();
+        }
+        Position {
+            id: self.last_id,
+            nonce,
+        }
+    }
+
+    fn since(&mut self, at: Option<Position>, now: Timestamp) -> Since {
+        let known = at.filter(|at| {
+            let there = self.log.get(&at.id);
+            there.is_some_and(|(nonce, _)| *nonce == at.nonce)
+        });
+        let Some(at) = known else {
+            let last = self.log.last_key_value();
+            let last = last.map(|(id, (nonce, _))| Position {
+                id: *id,
+                nonce: *nonce,
+            });
+            return Since::Lost {
+                last: last.unwrap_or_else(|| self.push(Token::random(), None, now)),
+            };
+        };
+        let mut after = self.after(at);
+        let records: Vec<_> = after.by_ref().take(MOST_AT_ONCE).collect();
+        let more = after.next().is_some();
+        Since::After { records, more }
+    }
+
+    fn after(&self, at: Position) -> impl Iterator<Item = Logged> {
+        let after = (std::ops::Bound::Excluded(at.id), std::ops::Bound::Unbounded);
+        let after = self.log.range::<(u64, u64), _>(after);
+        after.map(|(id, (nonce, record))| Logged {
+            at: Position {
+                id: *id,
+                nonce: *nonce,
+            },
+            record: record.clone(),
+        })
+    }
+}
+
+impl Remote for Memory {
+    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
+        Box::pin(async {
+            let server = lock(&self.server);
+            if !server.reachable {
+                return Err(RemoteError::Unreachable("it was made so".into()));
+            }
+            let session = Connected {
+                memory: self.clone(),
+                run: server.run,
+                epoch: format!("memory-{}", server.run).into(),
+            };
+            Ok(Arc::new(session) as Arc<dyn Session>)
+        })
+    }
+}
+
+/// A session with one run of the server.
+#[derive(Debug)]
+struct Connected {
+    memory: Memory,
+    run: u64,
+    epoch: Arc<str>,
+}
+
+impl Connected {
+    /// One step of the server.
+    fn step<T: Send>(
+        &self,
+        step: impl FnOnce(&mut Server, Timestamp) -> T,
+    ) -> Result<T, RemoteError> {
+        let now = self.memory.clock.now();
+        let mut server = lock(&self.memory.server);
+        if !server.reachable {
+            return Err(RemoteError::Unreachable("it was made so".into()));
+        }
+        if server.run != self.run {
+            return Err(RemoteError::Moved(format!("run {}", server.run)));
+        }
+        server.expire(now);
+        Ok(step(&mut server, now))
+    }
+}
+
+impl Session for Connected {
+    fn epoch(&self) -> &Arc<str> {
+        &self.epoch
+    }
+
+    fn since(&self, at: Option<Position>) -> Reply<'_, Since> {
+        Box::pin(async move { self.step(|server, now| server.since(at, now)) })
+    }
+
+    fn follow(&self, at: Position, limit: Duration) -> Reply<'_, Vec<Logged>> {
+        Box::pin(async move {
+            let mut changed = self.memory.changed.subscribe();
+            let waited = crate::load::within(&self.memory.clock, Some(limit), async {
+                loop {
+                    changed.mark_unchanged();
+                    let records = self.step(|server, _| {
+                        server.after(at).take(MOST_AT_ONCE).collect::<Vec<_>>()
+                    })?;
+                    if !records.is_empty() {
+                        return Ok(records);
+                    }
+                    let _ = changed.changed().await;
+                }
+            });
+            waited.await.unwrap_or_else(|| Ok(Vec::new()))
+        })
+    }
+
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
+        Box::pin(async move {
+            let appended = self.step(|server, now| {
+                for key in &record.keys {
+                    server.entries.remove(key);
+                }
+                for tag in record.hard.iter().chain(&record.soft) {
+                    if let Some((token, _)) = server.tokens.get_mut(tag) {
+                        *token = record.nonce;
+                    }
+                }
+                let position = server.push(record.nonce, Some(record), now);
+                (position, server.since(at, now))
+            })?;
+            self.memory.tell();
+            Ok(appended)
+        })
+    }
+
+    fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
+        Box::pin(async move {
+            self.step(|server, _| Read {
+                occupant: server.entries.get(&key).map(|(entry, _)| entry.clone()),
+                tokens: tags
+                    .iter()
+                    .map(|tag| server.tokens.get(tag).map(|(token, _)| *token))
+                    .collect(),
+            })
+        })
+    }
+
+    fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {
+        Box::pin(async move {
+            self.step(|server, now| {
+                let empty = !server.entries.contains_key(&key);
+                if empty {
+                    let placeholder = Bytes::copy_from_slice(&placeholder.0);
+                    server.entries.insert(key, (placeholder, now.plus(lasting)));
+                }
+                empty
+            })
+        })
+    }
+
+    fn prepare(
+        &self,
+        tags: Vec<Arc<str>>,
+        token: Token,
+        lasting: Duration,
+        at: Position,
+    ) -> Reply<'_, Prepared> {
+        Box::pin(async move {
+            self.step(|server, now| {
+                let until = now.plus(lasting);
+                let mut record = |tag: Arc<str>| {
+                    let record = server.tokens.entry(tag).or_insert((token, until));
+                    record.1 = record.1.max(until);
+                    record.0
+                };
+                let tokens = tags.into_iter().map(&mut record).collect();
+                Prepared {
+                    tokens,
+                    since: server.since(Some(at), now),
+                }
+            })
+        })
+    }
+
+    fn store(
+        &self,
+        key: Bytes,
+        occupant: Token,
+        entry: Bytes,
+        lasting: Duration,
+    ) -> Reply<'_, bool> {
+        Box::pin(async move {
+            self.step(|server, now| match server.entries.get_mut(&key) {
+                Some(place) if place.0.starts_with(&occupant.0) => {
+                    *place = (entry, now.plus(lasting));
+                    true
+                }
+                _ => false,
+            })
+        })
+    }
+}
