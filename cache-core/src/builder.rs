@@ -1,12 +1,15 @@
 //! How a cache is set up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::context;
 use crate::engine::{Engine, Settings};
 use crate::life::{Life, Span};
+use crate::node::{CutOff, Node, NodeSettings, build_identity};
+use crate::remote::Remote;
 
 /// Sets up a [`Cache`]; from [`Cache::builder`].
 #[derive(Debug)]
@@ -14,6 +17,8 @@ use crate::life::{Life, Span};
 pub struct CacheBuilder {
     clock: Clock,
     settings: Settings,
+    remote: Option<Arc<dyn Remote>>,
+    node: NodeSettings,
 }
 
 impl CacheBuilder {
@@ -30,6 +35,8 @@ impl CacheBuilder {
                 max_concurrent_loads: 1024,
                 guard_invalidation: false,
             },
+            remote: None,
+            node: NodeSettings::default(),
         }
     }
 
@@ -78,7 +85,10 @@ impl CacheBuilder {
         self
     }
 
-    /// The version of what is cached, shown with the namespace (default: none).
+    /// The version of what is cached, shown with the namespace, and a part of every key of the second level,
+    /// so that two versions read nothing of each other's (default: the identity of the very executable, so
+    /// that a deploy begins with nothing). With one that stays the same, entries live across deploys: change
+    /// it with the types of what is cached, whose encoding knows no names.
     pub fn version(mut self, version: impl AsRef<str>) -> Self {
         self.settings.version = version.as_ref().into();
         self
@@ -112,6 +122,88 @@ impl CacheBuilder {
         self
     }
 
+    /// Makes this process one node of many, which share values and tell each other of every invalidation
+    /// over this remote, such as Redis. It is connected to in the background: until then, and whenever it
+    /// cannot be reached, the cache loads for itself what it may not serve.
+    ///
+    /// The cache's tasks run in the tokio runtime where it is built, or where it is first used.
+    pub fn remote(mut self, remote: impl Remote) -> Self {
+        self.remote = Some(Arc::new(remote));
+        self
+    }
+
+    /// B: a read that begins longer than this after an invalidation was acknowledged by the remote sees it, on
+    /// every node, whatever is cut off, frozen or slow (default: 5 s; at least 100 ms). For no longer than
+    /// this, and at least half of it, does a node that cannot know what others invalidate serve what it loaded.
+    /// Each node asks the remote about four to seven times within it.
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
+    #[track_caller]
+    pub fn proof_bound(mut self, bound: impl Into<Span>) -> Self {
+        let least = std::time::Duration::from_millis(100);
+        self.node.bound = std::time::Duration::from(bound.into()).max(least);
+        self
+    }
+
+    /// What a node serves that cannot know what others invalidate (default: [`CutOff::Bounded`]).
+    pub fn when_cut_off(mut self, serve: CutOff) -> Self {
+        self.node.when_cut_off = serve;
+        self
+    }
+
+    /// How long a node serves a value before it asks the second level for it again (default: 1 hour).
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
+    #[track_caller]
+    pub fn max_local_age(mut self, age: impl Into<Span>) -> Self {
+        self.node.max_local_age = age.into().into();
+        self
+    }
+
+    /// How long one answer of the remote is waited for (default: 500 ms): a load goes on without it then.
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
+    #[track_caller]
+    pub fn remote_timeout(mut self, limit: impl Into<Span>) -> Self {
+        self.node.limit = limit.into().into();
+        self
+    }
+
+    /// How long an invalidation that is awaited waits to be acknowledged by the remote (default: 1 s).
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
+    #[track_caller]
+    pub fn delivery_limit(mut self, limit: impl Into<Span>) -> Self {
+        self.node.delivery = limit.into().into();
+        self
+    }
+
+    /// How long a load waits for the value that another node is loading, before it loads for itself (default:
+    /// not at all: each node loads once).
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
+    #[track_caller]
+    pub fn lease(mut self, limit: impl Into<Span>) -> Self {
+        self.node.lease = limit.into().into();
+        self
+    }
+
+    /// The most bytes of one value in the second level (default: 1 MiB); larger ones stay in the process.
+    pub fn max_remote_bytes(mut self, bytes: usize) -> Self {
+        self.node.max_value = bytes;
+        self
+    }
+
     /// Builds the cache. It is used where it is [installed](Cache::install), [entered](Cache::enter),
     /// given to a layer, or called by its own methods.
     #[must_use]
@@ -121,6 +213,13 @@ impl CacheBuilder {
     }
 
     pub(crate) fn build_quietly(self) -> Cache {
-        Cache::over(Engine::new(self.clock, self.settings))
+        let version = match &self.settings.version {
+            said if said.is_empty() && self.remote.is_some() => build_identity(),
+            said => Arc::clone(said),
+        };
+        let node = self
+            .remote
+            .map(|remote| Node::new(remote, self.node, version));
+        Cache::over(Engine::new(self.clock, self.settings, node))
     }
 }

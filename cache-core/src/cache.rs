@@ -9,12 +9,14 @@ use crate::builder::CacheBuilder;
 use crate::clock::Clock;
 use crate::context::{self, Context, Scoped};
 use crate::engine::{Engine, LifeChoice};
-use crate::error::{InstallError, InvalidateError};
+use crate::error::{InstallError, InvalidateError, ShutdownError};
 use crate::explain::Explanation;
 use crate::key::{Function, IntoKey, ScopePath, Space};
 use crate::life::Life;
+use crate::load::within;
 use crate::marks::Kind;
 use crate::path::PathTarget;
+use crate::remote::Position;
 use crate::stats::{Counters, Stats};
 use crate::tag::{IntoTags, TagName};
 use crate::verbs::Invalidating;
@@ -219,7 +221,14 @@ impl Cache {
     /// Drops the value under `key`. A load of it that runs still serves those who wait for it, and is
     /// not stored. Values made from it stay: tags drop those.
     pub fn remove(&self, key: impl IntoKey) -> Invalidating {
-        Invalidating::applied_by(&self.engine, || self.remove_local(key))
+        let key = key.to_key(&self.space);
+        Invalidating::applied_by(&self.engine, || {
+            let key = key.ok()?;
+            Counters::count(&self.engine.counters.invalidations);
+            let ticket = self.engine.tell_nodes_of(&key.as_ref());
+            self.engine.detach_and_remove(&key.as_ref());
+            ticket
+        })
     }
 
     /// Drops this process's copy of the value under `key`.
@@ -238,7 +247,7 @@ impl Cache {
 
     /// Drops this process's copies of everything, or of a scope. Touches no other level, and no log.
     pub fn clear_memory(&self) {
-        self.engine.invalidate(Kind::Local, &[self.own_tag()]);
+        self.engine.invalidate_here(Kind::Local, &[self.own_tag()]);
     }
 
     fn own_tag(&self) -> TagName {
@@ -274,6 +283,70 @@ impl Cache {
             Err(error) => (Vec::new(), Some(error)),
         };
         Invalidating::apply(&self.engine, Kind::Soft, tags)
+    }
+
+    /// Completes once this node has a session with its remote and knows the log of invalidations up to
+    /// then; at once where it has no remote. Nothing needs to wait for it: until then the cache serves what
+    /// it loads itself, for no longer than the [bound](CacheBuilder::proof_bound). Cancel-safe.
+    pub async fn connected(&self) {
+        if let Some(node) = &self.engine.node {
+            self.engine.begin_node();
+            node.until(|node| node.is_connected() && node.last_current() > 0)
+                .await;
+        }
+    }
+
+    /// Waits until what this node has to tell the others is acknowledged, and what it shares with them is on
+    /// its way no longer; for ten seconds at most. Call it before the process ends: what is not
+    /// acknowledged is lost with it, and other nodes keep what it was to drop until its lifetime ends.
+    ///
+    /// ```
+    /// # use cache_core as revalidate;
+    /// # use revalidate::Cache;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let cache = Cache::new();
+    /// if let Err(left) = cache.shutdown().await {
+    ///     eprintln!("{left}");
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError`] says how much was left.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        let Some(node) = &self.engine.node else {
+            return Ok(());
+        };
+        self.engine.begin_node();
+        let drained = node.until(|node| node.outbox.len() == 0 && !node.is_sharing());
+        let limit = Some(std::time::Duration::from_secs(10));
+        within(&self.engine.clock, limit, drained).await;
+        match node.outbox.len() {
+            0 => Ok(()),
+            queued => Err(ShutdownError { queued }),
+        }
+    }
+
+    /// Runs `future` so that it sees what was invalidated up to `position`, on whatever node that was: waits
+    /// until this node has heard of it, for the [delivery limit](CacheBuilder::delivery_limit) at most, and
+    /// goes [past the cache](crate::bypass) where it has not by then.
+    pub async fn read_after<F: Future>(&self, position: Position, future: F) -> F::Output {
+        let Some(node) = &self.engine.node else {
+            return future.await;
+        };
+        let limit = Some(node.settings.delivery);
+        let reached = node.until(|node| {
+            let there = node.has_reached(position);
+            if !there {
+                node.look_now();
+            }
+            there
+        });
+        match within(&self.engine.clock, limit, reached).await {
+            Some(()) => self.enter(future).await,
+            None => crate::bypass(self.enter(future)).await,
+        }
     }
 
     /// What is known of `key` at this moment; it counts as no read.

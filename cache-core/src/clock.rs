@@ -130,6 +130,22 @@ impl Clock {
         }
     }
 
+    /// How far other clocks of the machine are ahead of this one: they part when the machine sleeps, or when
+    /// somebody sets the time.
+    pub(crate) fn offsets(&self) -> Offsets {
+        let now = i128::from(self.now().0);
+        let wall = self.system_time().duration_since(SystemTime::UNIX_EPOCH);
+        let wall = wall.map_or(0, |wall| i128::from(nanos(wall)));
+        let boot = match &self.0 {
+            Source::System => boot_nanos().map_or(now, i128::from),
+            Source::Manual(_) => now,
+        };
+        Offsets {
+            wall: wall - now,
+            boot: boot - now,
+        }
+    }
+
     /// Completes once `duration` has passed on this clock. Cancel-safe.
     ///
     /// # Panics
@@ -143,6 +159,21 @@ impl Clock {
                 clock: Arc::clone(manual),
             },
         })
+    }
+}
+
+/// How far the wall's and the boot's clock are ahead of the one by which lifetimes are judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offsets {
+    wall: i128,
+    boot: i128,
+}
+
+impl Offsets {
+    /// Whether the clocks have parted by more than a second since.
+    pub(crate) fn parted(self, now: Self) -> bool {
+        let apart = |then: i128, now: i128| (now - then).unsigned_abs() > 1_000_000_000;
+        apart(self.wall, now.wall) || apart(self.boot, now.boot)
     }
 }
 
@@ -166,6 +197,18 @@ impl fmt::Debug for Clock {
 fn coarse_nanos() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
     (time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Counts while the machine sleeps, too.
+#[cfg(target_os = "linux")]
+fn boot_nanos() -> Option<u64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some((time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn boot_nanos() -> Option<u64> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -15,6 +15,7 @@ use crate::key::{Key, Space};
 use crate::ledger::Ledger;
 use crate::life::Life;
 use crate::marks::{Kind, TagRecord};
+use crate::node::Node;
 use crate::path_marks::PathMarks;
 use crate::reason::NotStorable;
 use crate::record::Recorded;
@@ -60,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) settings: Settings,
     pub(crate) sweeper: Sweeper,
     pub(crate) permits: Arc<Semaphore>,
+    /// This process as one node of many.
+    pub(crate) node: Option<Arc<Node>>,
     /// The tag that every entry carries.
     all: Arc<TagRecord>,
 }
@@ -93,7 +96,7 @@ impl LifeChoice {
 }
 
 impl Engine {
-    pub(crate) fn new(clock: Clock, settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(clock: Clock, settings: Settings, node: Option<Node>) -> Arc<Self> {
         let trace = Arc::new(Trace::new());
         let ledger = Ledger::new();
         let all = ledger.records([&TagName::all()]);
@@ -101,7 +104,10 @@ impl Engine {
         let store = LocalStore::new(settings.max_bytes, Arc::clone(&trace));
         #[cfg(revalidate_shuttle)]
         let store = LocalStore::default();
-        Arc::new(Self {
+        if node.as_ref().is_some_and(Node::is_bounded) {
+            ledger.prove_until(0);
+        }
+        let engine = Arc::new(Self {
             store,
             paths: PathMarks::new(),
             flights: Flights::new(),
@@ -116,9 +122,12 @@ impl Engine {
                     .clamp(1, Semaphore::MAX_PERMITS),
             )),
             settings,
+            node: node.map(Arc::new),
             all: Arc::clone(&all[0]),
             ledger,
-        })
+        });
+        engine.begin_node();
+        engine
     }
 
     /// The records of an entry's tags: these names, its space's, and the one that all carry.
@@ -129,11 +138,19 @@ impl Engine {
         tags
     }
 
-    /// Invalidates, and sees to it that memory comes back.
-    pub(crate) fn invalidate(self: &Arc<Self>, kind: Kind, names: &[TagName]) {
+    /// Invalidates here and on all other nodes; returns the ticket by which its delivery is awaited.
+    pub(crate) fn invalidate(self: &Arc<Self>, kind: Kind, names: &[TagName]) -> Option<u64> {
         if names.is_empty() {
-            return;
+            return None;
         }
+        // First: what reads the second level between the two must find that it is not acknowledged.
+        let ticket = self.tell_nodes(kind, names);
+        self.invalidate_here(kind, names);
+        ticket
+    }
+
+    /// Invalidates in this process, and sees to it that memory comes back.
+    pub(crate) fn invalidate_here(self: &Arc<Self>, kind: Kind, names: &[TagName]) {
         let now = self.clock.now().0;
         self.paths.invalidate(&self.ledger, kind, names, now);
         Counters::count(&self.counters.invalidations);
@@ -167,25 +184,45 @@ impl Engine {
         let times = Times {
             loaded_at,
             filled_at: began.min(recorded.filled_at),
+            asked_at: began.min(recorded.asked_at),
             fresh_until,
         };
-        let beside = key.weight() + ENTRY_OVERHEAD + tag_weight(&recorded.tags);
-        let weight = weight.saturating_add(beside);
+        let (mut entry, fits) = self.made_of(key, (value, weight), recorded.tags, times, &life);
         let storable = match refusal {
             Some(why) => Err(why),
             None if life.is_zero() => Err(NotStorable::ZeroLife),
-            None if weight as u64 > self.settings.max_bytes.min(u32::MAX.into()) => {
-                Err(NotStorable::TooLarge)
-            }
-            None => Ok(()),
+            None => fits,
         };
-        let mut entry = Entry::new(value, recorded.tags, times, &life);
         entry.partial = recorded.partial;
         entry.born_stale = recorded.stale;
         entry.failed = failed;
         entry.by_caller = recorded.by_caller;
-        entry.weight = u32::try_from(weight).unwrap_or(u32::MAX);
         (entry, storable)
+    }
+
+    /// Makes an entry of its parts, and says whether it is too large to be stored.
+    pub(crate) fn made_of<V: Send + Sync + 'static>(
+        &self,
+        key: &Key,
+        (value, weight): (V, usize),
+        tags: Vec<Arc<TagRecord>>,
+        times: Times,
+        life: &Life,
+    ) -> (Entry<V>, Result<(), NotStorable>) {
+        let beside = key.weight() + ENTRY_OVERHEAD + tag_weight(&tags);
+        let weight = weight.saturating_add(beside);
+        let mut entry = Entry::new(value, tags, times, life);
+        self.bound_by_node(&mut entry);
+        entry.weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let fits = weight as u64 <= self.settings.max_bytes.min(u32::MAX.into());
+        (
+            entry,
+            if fits {
+                Ok(())
+            } else {
+                Err(NotStorable::TooLarge)
+            },
+        )
     }
 
     /// What decides on the lifetime of what says no more than this, by the cache's own defaults.
@@ -255,6 +292,19 @@ impl Engine {
             tags: self.ledger.len() as u64,
             running: self.ledger.running() as u64,
             reasons,
+            remote: self
+                .node
+                .as_ref()
+                .map(|node| node.stats(self.clock.now().0)),
+        }
+    }
+}
+
+impl Drop for Engine {
+    /// What keeps the node current ends with it.
+    fn drop(&mut self) {
+        if let Some(node) = &self.node {
+            node.end();
         }
     }
 }

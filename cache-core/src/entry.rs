@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::backoff::Backoff;
 use crate::clock::nanos;
+use crate::ledger::Reading;
 use crate::life::Life;
 use crate::marks::{Marked, TagRecord, examine};
 use crate::reason::{NotStorable, Reason};
@@ -42,6 +43,13 @@ pub(crate) struct Rest {
     pub(crate) kept_stale: u64,
     /// When the oldest of the loads in it began.
     pub(crate) filled_at: u64,
+    /// When the source of the oldest of them was asked by this process: a load's start, or when the
+    /// second level was read. The bound on what is not proven counts from then.
+    pub(crate) asked_at: u64,
+    /// How long what is not proven may be served, past half the bound that all share.
+    pub(crate) unproven_for: Unproven,
+    /// When it expires on other nodes; here it may be asked for again sooner.
+    pub(crate) full_until: u64,
     /// For how long it is not tried to replace it, as that failed.
     pub(crate) backoff: Backoff,
     pub(crate) tags: Box<[Arc<TagRecord>]>,
@@ -96,7 +104,18 @@ pub(crate) enum Verdict {
 pub(crate) struct Times {
     pub(crate) loaded_at: u64,
     pub(crate) filled_at: u64,
+    pub(crate) asked_at: u64,
     pub(crate) fresh_until: u64,
+}
+
+/// The bound of one entry on its life without proof, spread so that not all end at once when a node is
+/// cut off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unproven {
+    /// Since its source was asked.
+    pub(crate) bound: u64,
+    /// What of that is past the least bound, which [`Reading::proven_until`] includes.
+    pub(crate) extra: u64,
 }
 
 impl<V> Entry<V> {
@@ -113,6 +132,9 @@ impl<V> Entry<V> {
                 stale_if_error: nanos(life.stale_if_error_window()),
                 kept_stale: 0,
                 filled_at: times.filled_at,
+                asked_at: times.asked_at,
+                unproven_for: Unproven::default(),
+                full_until: times.fresh_until,
                 backoff: Backoff::new(),
                 tags: tags.into_boxed_slice(),
                 weight: 0,
@@ -127,17 +149,60 @@ impl<V> Entry<V> {
 }
 
 impl<V: ?Sized> Entry<V> {
-    /// Judges it for a reader that read `sequence` first and `now` after its read began.
+    /// Has it expire here by then, whatever its lifetime: it is asked for again.
+    pub(crate) fn expire_here_by(&mut self, moment: u64) {
+        self.fresh_until = self.fresh_until.min(moment);
+        self.calm_until = self.calm_until.min(moment);
+    }
+
+    /// How long before it expires it is refreshed.
+    pub(crate) fn refresh_ahead(&self) -> u64 {
+        self.fresh_until.saturating_sub(self.calm_until)
+    }
+
+    /// Judges it for a reader that read `reading` first and `now` after its read began.
     #[inline]
-    pub(crate) fn judge(&self, sequence: u64, now: u64) -> Verdict {
-        if self.checked.load(Ordering::Relaxed) == sequence && now < self.calm_until {
+    pub(crate) fn judge(&self, reading: Reading, now: u64) -> Verdict {
+        if self.checked.load(Ordering::Relaxed) == reading.sequence
+            && now < self.calm_until
+            && now <= reading.proven_until
+        {
             return Verdict::Fresh { early: false };
         }
-        self.judge_slowly(sequence, now)
+        self.judge_slowly(reading, now)
+    }
+
+    /// Whether what is known of it was proven lately enough for a reader of that moment.
+    pub(crate) fn is_proven(&self, proven_until: u64, now: u64) -> bool {
+        let Unproven { bound, extra } = self.unproven_for;
+        now <= proven_until.saturating_add(extra) || now <= self.asked_at.saturating_add(bound)
     }
 
     #[cold]
-    fn judge_slowly(&self, sequence: u64, now: u64) -> Verdict {
+    fn judge_slowly(&self, reading: Reading, now: u64) -> Verdict {
+        match self.judge_marks(reading.sequence, now) {
+            Verdict::Dead(why) => Verdict::Dead(why),
+            verdict if self.is_proven(reading.proven_until, now) => verdict,
+            // What other nodes invalidated may be unknown here: it is as good as stale, and only for who
+            // asked for that on errors.
+            Verdict::Fresh { .. } => Verdict::Stale {
+                servable: false,
+                on_error: self.stale_if_error > 0,
+                since: now,
+                why: Reason::Unproven,
+            },
+            Verdict::Stale {
+                on_error, since, ..
+            } => Verdict::Stale {
+                servable: false,
+                on_error,
+                since,
+                why: Reason::Unproven,
+            },
+        }
+    }
+
+    fn judge_marks(&self, sequence: u64, now: u64) -> Verdict {
         let (since, why) = match examine(&self.tags, self.loaded_at) {
             Marked::Hard => return Verdict::Dead(Reason::Tag),
             Marked::Local => return Verdict::Dead(Reason::Removed),
@@ -170,7 +235,8 @@ impl<V: ?Sized> Entry<V> {
 
     /// Whether nothing will ever be made of it again, and when that will be so.
     pub(crate) fn spent(&self, sequence: u64, now: u64) -> Spent {
-        match self.judge(sequence, now) {
+        // Proof may come yet.
+        match self.judge_marks(sequence, now) {
             Verdict::Dead(why) => Spent::Already(why),
             Verdict::Stale { since, why, .. } => {
                 let windows = self.stale_while_revalidate.max(self.stale_if_error);

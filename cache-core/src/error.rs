@@ -40,6 +40,13 @@ pub enum InvalidateError {
         "the caller of this web method may not invalidate: the cache is guarded (`guard_invalidation`), so call it as an administrator, or inside `elevate(async {{ .. }})`"
     )]
     PermissionDenied,
+    /// It is applied in this process and queued, but was not acknowledged within the limit, and
+    /// [`everywhere`](crate::Invalidating::everywhere) was asked for. It is delivered as soon as the remote
+    /// can be reached.
+    #[error(
+        "the remote has not acknowledged the invalidation: it is applied in this process, and is sent until it is acknowledged"
+    )]
+    NotEverywhere,
     /// A cache was built, but none is current here.
     #[error(
         "a `Cache` was built but none is current here: call `.install()` on it once, run this inside `cache.enter(..)` or below a `CacheLayer` that has it by `.cache(..)`, or call the method of the cache itself"
@@ -58,6 +65,17 @@ pub struct LoadTimeout {
     pub name: String,
     /// The limit.
     pub limit: Duration,
+}
+
+/// The cache was shut down while it had not told the other nodes of all that was invalidated.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "{queued} invalidated tags and keys were not acknowledged by the remote: other nodes keep what they drop until its lifetime ends"
+)]
+#[non_exhaustive]
+pub struct ShutdownError {
+    /// How many.
+    pub queued: usize,
 }
 
 /// Another cache is installed already; a process has one.

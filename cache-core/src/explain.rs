@@ -55,13 +55,13 @@ impl Explanation {
         };
         explanation.key = format!("{prefix}{key}");
         explanation.running = engine.flights.running(&key);
-        let sequence = engine.ledger.sequence();
+        let reading = engine.ledger.reading();
         let Some(entry) = engine.store.get(&key.as_ref()) else {
             explanation.reason = engine.trace.reason(key.hash());
             return explanation;
         };
         let now = engine.clock.now();
-        explanation.reason = match entry.judge(sequence, now.0) {
+        explanation.reason = match entry.judge(reading, now.0) {
             Verdict::Fresh { .. } => Reason::Hit,
             Verdict::Stale { servable: true, .. } => Reason::Stale,
             Verdict::Stale { on_error: true, .. } if entry.backoff.holds(now.0) => Reason::Stale,

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::engine::Engine;
 use crate::entry::{Entry, Spent, Verdict};
 use crate::key::{BuildHashed, Key, KeyRef};
-use crate::ledger::Running;
+use crate::ledger::{Reading, Running};
 use crate::marks::TagRecord;
 use crate::permit::Loan;
 use crate::reason::{NotStorable, Reason};
@@ -53,6 +53,8 @@ pub(crate) struct Flight {
     pub(crate) id: u64,
     /// The sequence number read before its load began.
     start: AtomicU64,
+    /// When it began.
+    began: AtomicU64,
     /// The tags that were known before it began.
     known: Vec<Arc<TagRecord>>,
     stage: watch::Sender<Stage>,
@@ -125,6 +127,10 @@ impl Flight {
         self.start.load(Ordering::Acquire)
     }
 
+    pub(crate) fn known(&self) -> &[Arc<TagRecord>] {
+        &self.known
+    }
+
     fn overtaken(&self) -> bool {
         let start = self.start();
         self.known.iter().any(|tag| tag.marked_above(start))
@@ -155,32 +161,40 @@ impl Flights {
 }
 
 impl Engine {
-    /// Finds a load for a caller that read the sequence `arrival` before it looked, or lets it lead one.
+    /// Finds a load for a caller that read `arrival` before it looked, or lets it lead one.
     /// What is stored or runs and began before `floor` is not for this caller.
     pub(crate) fn board(
         self: &Arc<Self>,
         key: &Key,
-        arrival: u64,
+        arrival: Reading,
         known: &[Arc<TagRecord>],
         floor: u64,
     ) -> Boarding {
         let mut shard = self.flights.shard(key.hash());
         // A load may have landed between the caller's look and this lock.
-        let sequence = self.ledger.sequence();
+        let reading = self.ledger.reading();
+        let now = self.clock.now().0;
         if let Some(entry) = self.store.get(&key.as_ref())
-            && let Verdict::Fresh { early: false } = entry.judge(sequence, self.clock.now().0)
+            && let Verdict::Fresh { early: false } = entry.judge(reading, now)
             && entry.loaded_at >= floor
         {
             return Boarding::Stored(entry);
         }
         let slot = shard.entry(key.clone()).or_default();
+        // A load that began longer ago than the bound, while this node is cut off, may have read what others
+        // have invalidated since, and this caller would be served it past the bound.
+        let bounded = |flight: &Flight| {
+            let began = flight.began.load(Ordering::Acquire);
+            now <= reading.proven_until || now <= began.saturating_add(self.least_bound())
+        };
         let attached = || {
             let attached = slot.flights.iter().rev();
             attached
                 .filter(|(_, attached)| *attached == Attached::Yes)
                 .map(|(flight, _)| flight)
+                .filter(|flight| bounded(flight))
         };
-        if let Some(flight) = attached().find(|flight| flight.start() >= arrival) {
+        if let Some(flight) = attached().find(|flight| flight.start() >= arrival.sequence) {
             return Boarding::Join(Passenger::new(flight));
         }
         if let Some(flight) =
@@ -221,9 +235,14 @@ impl Engine {
 
     fn lead(self: &Arc<Self>, slot: &mut Slot, key: &Key, known: &[Arc<TagRecord>]) -> Lead {
         let running = self.ledger.begin();
+        let began = self.clock.now().0;
+        if let Some(node) = &self.node {
+            node.knows(key.space());
+        }
         let flight = Arc::new(Flight {
             id: self.flights.id(),
             start: AtomicU64::new(running.start),
+            began: AtomicU64::new(began),
             known: known.to_vec(),
             stage: watch::Sender::new(Stage::Running),
             loan: Loan::default(),
@@ -234,8 +253,13 @@ impl Engine {
             key: key.clone(),
             flight,
             running: Some(running),
-            began: self.clock.now().0,
+            began,
         }
+    }
+
+    /// Has the store let go of what it gave up. No lock may be held.
+    pub(crate) fn store_lets_go(&self) {
+        self.store.let_go();
     }
 
     /// Has the store let go of what it gives up, once what is locked after this is free again: a
@@ -247,6 +271,11 @@ impl Engine {
     /// Detaches what runs for `key` and drops what is stored; returns whether anything was.
     pub(crate) fn detach_and_remove(&self, key: &KeyRef<'_>) -> bool {
         let _after = self.after();
+        self.detach_and_remove_held(key)
+    }
+
+    /// The same where a lock is held, under which no value may be dropped.
+    pub(crate) fn detach_and_remove_held(&self, key: &KeyRef<'_>) -> bool {
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, key);
         let removed = self.store.remove(key);
@@ -257,14 +286,22 @@ impl Engine {
     }
 
     /// Detaches what runs for `key` and stores `entry` in the place of what is there, unless it is
-    /// overtaken.
-    pub(crate) fn detach_and_insert(&self, key: &Key, entry: Arc<Entry>) -> Result<(), Reason> {
+    /// overtaken. `pending`: an attachment that is made where it is stored.
+    pub(crate) fn detach_and_insert(
+        &self,
+        key: &Key,
+        entry: Arc<Entry>,
+        pending: Option<u64>,
+    ) -> Result<(), Reason> {
         let _after = self.after();
         let mut shard = self.flights.shard(key.hash());
         detach(&mut shard, &key.as_ref());
         let fate = self.admit(&entry);
         match fate {
-            Ok(()) => self.store.insert(key.clone(), entry),
+            Ok(()) => {
+                self.store.insert(key.clone(), entry);
+                attach(&mut shard, key, pending);
+            }
             Err(_) => drop(self.store.remove(&key.as_ref())),
         }
         fate
@@ -282,17 +319,18 @@ impl Engine {
     /// Attaches something that may be stored under `key` later.
     pub(crate) fn attach_pending(&self, key: &Key) -> u64 {
         let id = self.flights.id();
-        let mut shard = self.flights.shard(key.hash());
-        shard.entry(key.clone()).or_default().pending.push(id);
+        attach(&mut self.flights.shard(key.hash()), key, Some(id));
         id
     }
 
-    /// Ends an attachment, storing `entry` if it was still attached and nothing overtook it.
+    /// Ends an attachment, storing `entry` if it was still attached and nothing overtook it. `next`: one that
+    /// is made where it is stored.
     pub(crate) fn land_pending(
         &self,
         key: &Key,
         id: u64,
         entry: Option<Arc<Entry>>,
+        next: Option<u64>,
     ) -> Result<(), Reason> {
         let _after = self.after();
         let mut shard = self.flights.shard(key.hash());
@@ -307,7 +345,16 @@ impl Engine {
         }
         self.admit(&entry)?;
         self.store.insert(key.clone(), entry);
+        attach(&mut shard, key, next);
         Ok(())
+    }
+
+    /// Whether an attachment is one still.
+    pub(crate) fn is_pending(&self, key: &Key, id: u64) -> bool {
+        let shard = self.flights.shard(key.hash());
+        shard
+            .get(key)
+            .is_some_and(|slot| slot.pending.contains(&id))
     }
 
     /// Removes `entry` if it is still the one that is stored.
@@ -359,6 +406,12 @@ fn detach(shard: &mut Shard, key: &KeyRef<'_>) {
     }
 }
 
+fn attach(shard: &mut Shard, key: &Key, pending: Option<u64>) {
+    if let Some(id) = pending {
+        shard.entry(key.clone()).or_default().pending.push(id);
+    }
+}
+
 fn tidy(shard: &mut Shard, key: &Key) {
     if shard
         .get(key)
@@ -390,6 +443,12 @@ impl Lead {
         self.flight.start.store(running.start, Ordering::Release);
         self.running = Some(running);
         self.began = self.engine.clock.now().0;
+        self.flight.began.store(self.began, Ordering::Release);
+    }
+
+    /// Proof for what outlives it that it ran.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.running.as_ref().map(Running::also)
     }
 
     /// Completes when it has no passengers.

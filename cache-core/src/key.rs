@@ -147,6 +147,15 @@ impl ScopePath {
         })
     }
 
+    /// The scope of this path, to find what is stored in it: it knows none around it.
+    pub(crate) fn of(path: &str) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            shown: scope_names(path),
+            outer: None,
+        })
+    }
+
     /// Each name after its length.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -272,6 +281,14 @@ impl<'a> KeyRef<'a> {
 
     pub(crate) const fn hash(&self) -> u64 {
         self.hash
+    }
+
+    pub(crate) const fn space(&self) -> &Space {
+        self.space
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        self.bytes
     }
 
     pub(crate) fn to_key(self) -> Key {

@@ -23,6 +23,9 @@ const PARTS: usize = if EXPLORED { 2 } else { 64 };
 #[derive(Debug)]
 pub(crate) struct Ledger {
     sequence: Sequence,
+    /// Until when what this process knows of other nodes' invalidations is proven; for ever where
+    /// there are no others.
+    proven_until: AtomicU64,
     floor: AtomicU64,
     book: Mutex<Book>,
 }
@@ -35,6 +38,19 @@ struct Book {
     running: BTreeMap<u64, usize>,
     /// Marks left for running loads on tags that nobody held, oldest first.
     orphans: VecDeque<(u64, Arc<str>)>,
+}
+
+/// What a reader reads before it looks.
+///
+/// The proof comes first: it is published after the marks of what was learned with it, so that who sees it
+/// sees a number that is not from before them. Read the other way round, a proof of now would bless an
+/// entry by a number of long ago.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// Until when what this process knows is proven.
+    pub(crate) proven_until: u64,
+    /// The number of the last invalidation: who reads it first sees every mark up to it.
+    pub(crate) sequence: u64,
 }
 
 /// Some of the records.
@@ -58,6 +74,7 @@ impl Ledger {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             sequence: Sequence::new(),
+            proven_until: AtomicU64::new(u64::MAX),
             floor: AtomicU64::new(0),
             book: Mutex::new(Book {
                 parts: (0..PARTS).map(|_| Part::default()).collect(),
@@ -72,6 +89,21 @@ impl Ledger {
     #[inline]
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence.read()
+    }
+
+    /// What a reader goes by.
+    #[inline]
+    pub(crate) fn reading(&self) -> Reading {
+        let proven_until = self.proven_until.load(Ordering::Acquire);
+        Reading {
+            proven_until,
+            sequence: self.sequence(),
+        }
+    }
+
+    /// Sets until when what is known is proven. The marks of what is known are set.
+    pub(crate) fn prove_until(&self, until: u64) {
+        self.proven_until.store(until, Ordering::Release);
     }
 
     /// Whether marks that a load begun at `start` would need may have been dropped.
@@ -227,6 +259,18 @@ impl Book {
             }) {
                 part.records.remove(&name);
             }
+        }
+    }
+}
+
+impl Running {
+    /// Another that began when this one did.
+    pub(crate) fn also(&self) -> Self {
+        let mut book = lock(&self.ledger.book);
+        *book.running.entry(self.start).or_insert(0) += 1;
+        Self {
+            ledger: Arc::clone(&self.ledger),
+            start: self.start,
         }
     }
 }

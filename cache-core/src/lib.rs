@@ -35,6 +35,7 @@ mod load;
 #[doc(hidden)]
 pub mod macro_support;
 mod marks;
+mod node;
 mod outward;
 mod path;
 mod path_marks;
@@ -69,15 +70,17 @@ pub use current::{
     FutureExt, allow_inner_failures, bypass, cache_life, cache_tag, fetch, invalidate_cache,
     observe, revalidate_path, revalidate_tag,
 };
-pub use error::{InstallError, InvalidateError, LifeError, LoadTimeout};
+pub use error::{InstallError, InvalidateError, LifeError, LoadTimeout, ShutdownError};
 pub use explain::Explanation;
 pub use key::{CacheKey, IntoKey, Key, KeyPath, KeyWriter, MAX_KEY_BYTES, MAX_KEY_PARTS};
 pub use life::{Life, Span};
 pub use macro_support::{CacheTags, TagSink};
+pub use node::CutOff;
 pub use path::PathTarget;
 pub use permissions::Permissions;
 pub use reason::{NotStorable, Reason};
-pub use stats::Stats;
+pub use remote::{RemoteCodec, RemoteValue};
+pub use stats::{RemoteStats, Stats};
 pub use tag::{IntoTags, InvalidationMethod, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS};
 pub use verbs::{Delivery, Invalidating, InvalidatingFuture, Invalidation};
 pub use web::{PublicError, WebError};

@@ -25,10 +25,13 @@ use crate::entry::{Entry, Verdict};
 use crate::error::LoadTimeout;
 use crate::flight::{Boarding, Lead, Passenger, Stage};
 use crate::key::{Key, Space};
+use crate::ledger::Reading;
 use crate::life::Life;
 use crate::marks::TagRecord;
+use crate::node::Accepting;
 use crate::outward::warn_unknown_profile;
 use crate::reason::{NotStorable, Reason};
+use crate::remote::RemoteCodec;
 use crate::sync::spawn;
 use crate::tag::TagName;
 use crate::waits::Wait;
@@ -72,7 +75,27 @@ pub struct CallOptions<V> {
     pub keyed_on_caller: bool,
     /// What a value weighs.
     pub weigh: fn(&V) -> usize,
+    /// Whether it goes to other nodes.
+    pub sharing: Sharing<V>,
 }
+
+/// Whether the values of a call go to other nodes, where the cache has a remote.
+#[derive(Debug)]
+pub enum Sharing<V> {
+    /// They do, so written.
+    Shared(RemoteCodec<V>),
+    /// They are meant not to.
+    Local,
+    /// Their type cannot.
+    Cannot,
+}
+
+impl<V> Clone for Sharing<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<V> Copy for Sharing<V> {}
 
 /// The outcome of a look.
 #[derive(Debug)]
@@ -90,8 +113,9 @@ pub struct Call<V> {
     context: Option<Arc<Context>>,
     key: Option<Key>,
     space: Space,
-    /// The sequence number read before the look.
-    arrival: u64,
+    /// What was read before the look, and when it was.
+    arrival: Reading,
+    arrived: u64,
     reason: Reason,
     /// What is stored, stale or about to expire.
     held: Option<Arc<Entry>>,
@@ -327,11 +351,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
 
     /// Judges an entry now, for this call.
     fn judge(&self, engine: &Engine, entry: &Entry) -> Verdict {
-        let sequence = engine.ledger.sequence();
+        let reading = engine.ledger.reading();
         engine.judge(
             entry,
             self.context.as_deref(),
-            sequence,
+            reading,
             engine.clock.now().0,
         )
     }
@@ -377,6 +401,22 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         })
     }
 
+    /// What of the second level will do for this call. What is stored there does not say which requests'
+    /// paths were invalidated since.
+    fn accepting(&self, engine: &Engine) -> Accepting {
+        let path = self
+            .context
+            .as_ref()
+            .and_then(|context| context.path.as_ref());
+        if self.forced || engine.paths.newest(path) > 0 {
+            Accepting::Nothing
+        } else if self.served || self.fresh_only() {
+            Accepting::Fresh
+        } else {
+            Accepting::Servable
+        }
+    }
+
     fn plan(&self, cache: &Cache, options: &CallOptions<V>, tags: &[Arc<TagRecord>]) -> Plan<V> {
         Plan {
             cache: cache.clone(),
@@ -398,6 +438,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             by_caller: options.by_caller || options.keyed_on_caller,
             keyed_on_caller: options.keyed_on_caller,
             weigh: options.weigh,
+            sharing: options.sharing,
+            accepting: self.accepting(cache.engine()),
         }
     }
 
@@ -460,10 +502,12 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             None => Some(Sought::Alone),
             Some(_) if !may_take => None,
             Some(Stage::Landed(entry)) => {
-                if passenger.flight.start() >= self.arrival {
+                if passenger.flight.start() >= self.arrival.sequence
+                    && entry.is_proven(self.arrival.proven_until, self.arrived)
+                {
                     return Some(self.take(engine, &entry, self.reason, true));
                 }
-                // It began before this caller came: only what no mark has overtaken will do.
+                // It began before this caller came, or what it holds did: only what no mark has overtaken will do.
                 let reason = match self.judge(engine, &entry) {
                     _ if entry.partial.is_some() => return None,
                     Verdict::Fresh { .. } => self.reason,

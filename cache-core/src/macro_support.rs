@@ -39,7 +39,9 @@ pub use returns::{
     Shape, Storable, UnsendableShape, UnstorableShape, restore,
 };
 pub use tags::{CacheTags, TagSink, add_tags_of, cache_tags_of, sink_tag};
-pub use values::{OwnedArgument, Verdict, Weighing, weigher, weighing};
+pub use values::{
+    OwnedArgument, Sharable, Verdict, Weighing, local, sharable, shared, weigher, weighing,
+};
 pub use web::{Fallibility, Infallibly, Outcome, SaidAndShown, Typed, Untyped};
 
 /// A value whose type the compiler is asked about.
@@ -58,7 +60,9 @@ pub mod dispatch {
         ShapeOfUnstorableInside,
     };
     pub use super::tags::{OutcomeOfFallible, OutcomeOfPlain, ValueTags, ValueTagsNone};
-    pub use super::values::{VerdictNone, WeighByLength, WeighBySize, WeighByWeight};
+    pub use super::values::{
+        ShareByValue, ShareNot, VerdictNone, WeighByLength, WeighBySize, WeighByWeight,
+    };
     pub use super::web::{FailureSaid, FailureSaidOnly, FailureShown, FailureUnknown};
 }
 

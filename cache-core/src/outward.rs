@@ -24,6 +24,7 @@ pub(crate) fn flow(context: &Context, engine: &Arc<Engine>, entry: &Entry, stale
             entry.tags.iter().for_each(|tag| recorded.add(tag));
             recorded.partial = entry.partial;
             recorded.filled_at = entry.filled_at;
+            recorded.asked_at = entry.asked_at;
             recorded.fresh_until = entry.fresh_until;
             recorded.stale = stale || entry.born_stale;
             recorded.failed = entry.failed;
@@ -70,6 +71,7 @@ fn translated(mut recorded: Recorded, from: &Engine, to: &Engine) -> Recorded {
         moment => now.saturating_sub(then - moment),
     };
     recorded.filled_at = moved(recorded.filled_at);
+    recorded.asked_at = moved(recorded.asked_at);
     recorded.fresh_until = moved(recorded.fresh_until);
     recorded
 }
@@ -135,6 +137,21 @@ pub(crate) fn warn_asked_caller(name: &str) {
              that: `cache(key = (Caller::current(), ..))`"
         );
     });
+}
+
+/// Says that a function's or scope's values stay in their process although the cache has a remote.
+#[cold]
+pub(crate) fn warn_local(name: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        name,
+        "its values stay in this process: their type cannot go to other nodes"
+    );
+    #[cfg(not(feature = "tracing"))]
+    eprintln!(
+        "revalidate: the values of `{name}` stay in this process: their type has no serde `Serialize` and \
+         `Deserialize`; say `cache(local)` where that is meant"
+    );
 }
 
 /// Says that the installed cache comes after the one that was in use.

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::entry::{Entry, Verdict};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reading};
 use crate::marks::{Kind, Marked, TagRecord, examine};
 use crate::path::path_tags;
 use crate::reason::Reason;
@@ -131,10 +131,10 @@ impl Engine {
         &self,
         entry: &Entry,
         context: Option<&Context>,
-        sequence: u64,
+        reading: Reading,
         now: u64,
     ) -> Verdict {
-        let verdict = entry.judge(sequence, now);
+        let verdict = entry.judge(reading, now);
         match context.and_then(|context| context.path.as_ref()) {
             Some(path) if self.paths.last.load(Ordering::Acquire) > entry.loaded_at => {
                 self.judge_for(path, entry, verdict, now)
@@ -151,6 +151,11 @@ impl Engine {
             (_, Marked::Soft(at)) => at,
         };
         let since = match verdict {
+            // Not to be served while it is refreshed, whatever its window.
+            Verdict::Stale {
+                why: Reason::Unproven,
+                ..
+            } => return verdict,
             Verdict::Stale { since, .. } => since.min(at),
             Verdict::Fresh { .. } | Verdict::Dead(_) => at.min(entry.fresh_until),
         };

@@ -92,6 +92,8 @@ pub enum Reason {
     Removed,
     /// It was given up for lack of room.
     Evicted,
+    /// Whether other nodes invalidated it could not be known for longer than the bound on that.
+    Unproven,
     /// The last load was overtaken by an invalidation or a removal, and so was not stored.
     LoadRaced,
     /// The last load's value was not storable.
@@ -111,6 +113,7 @@ impl Reason {
             Self::Tag => "tag",
             Self::Removed => "removed",
             Self::Evicted => "evicted",
+            Self::Unproven => "unproven",
             Self::LoadRaced => "load-raced",
             Self::NotStorable(why) => why.as_str(),
         }
@@ -128,7 +131,7 @@ impl Reason {
         !matches!(self, Self::Hit | Self::Stale | Self::Bypass)
     }
 
-    const PLAIN: [Self; 9] = [
+    const PLAIN: [Self; 10] = [
         Self::Hit,
         Self::Stale,
         Self::Bypass,
@@ -138,6 +141,7 @@ impl Reason {
         Self::Removed,
         Self::Evicted,
         Self::LoadRaced,
+        Self::Unproven,
     ];
 
     /// How many there are.

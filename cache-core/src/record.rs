@@ -35,6 +35,8 @@ pub(crate) struct Recorded {
     pub(crate) partial: Option<NotStorable>,
     /// When the oldest load inside began.
     pub(crate) filled_at: u64,
+    /// When the oldest source inside was asked.
+    pub(crate) asked_at: u64,
     /// When the first value inside expires.
     pub(crate) fresh_until: u64,
     /// A value inside was served stale.
@@ -65,6 +67,7 @@ impl Recorded {
             tags: Vec::new(),
             partial: None,
             filled_at: u64::MAX,
+            asked_at: u64::MAX,
             fresh_until: u64::MAX,
             stale: false,
             failed: false,
@@ -103,6 +106,7 @@ impl Recorded {
     ) {
         self.fresh_until = engine.lifetime(began, choice, at_most, self).1;
         self.filled_at = self.filled_at.min(began);
+        self.asked_at = self.asked_at.min(began);
     }
 
     pub(crate) fn add(&mut self, tag: &Arc<TagRecord>) {
@@ -146,6 +150,7 @@ impl Record {
             }
             recorded.partial = recorded.partial.or(inner.partial);
             recorded.filled_at = recorded.filled_at.min(inner.filled_at);
+            recorded.asked_at = recorded.asked_at.min(inner.asked_at);
             recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
             recorded.stale |= served_stale;
             recorded.failed |= inner.failed;
@@ -161,6 +166,7 @@ impl Record {
             }
             recorded.partial = recorded.partial.or(inner.partial);
             recorded.filled_at = recorded.filled_at.min(inner.filled_at);
+            recorded.asked_at = recorded.asked_at.min(inner.asked_at);
             recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
             recorded.stale |= inner.stale;
             recorded.failed |= inner.failed && !inner.failures_allowed;

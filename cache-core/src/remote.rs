@@ -15,6 +15,7 @@
 //! [`Memory`] is the one in this process: the model of what a server does, and a remote for tests.
 
 mod codec;
+mod envelope;
 mod memory;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use self::codec::{RemoteCodec, RemoteValue};
+pub(crate) use self::envelope::{Envelope, Opened};
 pub use self::memory::Memory;
 
 /// What a call of a remote comes to.
@@ -189,6 +191,9 @@ pub trait Session: fmt::Debug + Send + Sync + 'static {
 
     /// Reads a place and tokens, in any order.
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read>;
+
+    /// The tokens of tags, in their order; `None` where a record is missing.
+    fn tokens(&self, tags: Vec<Arc<str>>) -> Reply<'_, Vec<Option<Token>>>;
 
     /// Puts a placeholder in an empty place, for so long; `false` where it is not empty.
     fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool>;

@@ -11,7 +11,7 @@ use crate::verbs::Invalidating;
 
 pub use crate::begun::Begun;
 pub use crate::key::{Function, Key};
-pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked};
+pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked, Sharing};
 pub use crate::path::path_tags;
 pub use crate::respond;
 pub use crate::tag::TagName;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::reason::Reason;
 
@@ -157,4 +158,40 @@ pub struct Stats {
     pub tags: u64,
     /// Loads and recordings running now.
     pub running: u64,
+    /// Of this process as one node of many, where it is.
+    pub remote: Option<RemoteStats>,
+}
+
+/// What a node did and knows of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteStats {
+    /// Whether it has a session with the remote.
+    pub connected: bool,
+    /// How long ago it last was shown to know all that others invalidated; `None` before the first time.
+    pub last_current: Option<Duration>,
+    /// Loads answered by the second level.
+    pub hits: u64,
+    /// Loads that it had nothing valid for.
+    pub misses: u64,
+    /// Of those, how often it had something that an invalidation of this node might be about to drop.
+    pub refused: u64,
+    /// Entries that could not be read: of another format, damaged, or of another type.
+    pub unreadable: u64,
+    /// Values stored in the second level.
+    pub shared: u64,
+    /// Values that were not, as they were overtaken or too large, or as it failed.
+    pub unshared: u64,
+    /// Loads of values whose type cannot go to other nodes.
+    pub local_only: u64,
+    /// Tags and keys whose invalidation is not acknowledged yet.
+    pub outbox: u64,
+    /// Records of other nodes applied here.
+    pub learned: u64,
+    /// How often the remote was another server than before.
+    pub epochs: u64,
+    /// How often the log did not reach back to what the node knew, so that its cache began anew.
+    pub resets: u64,
+    /// Calls of the remote that failed.
+    pub errors: u64,
 }

@@ -2,22 +2,32 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture, Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::context;
 use crate::engine::Engine;
 use crate::error::InvalidateError;
 use crate::life::Span;
+use crate::load::within;
 use crate::marks::Kind;
+use crate::remote::Position;
 use crate::tag::TagName;
 
 /// How far an invalidation got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// Applied in this process, which is all there is: the cache has no remote.
+    /// Applied in this process, which is all there is: the cache has no remote, or nothing was named.
     ThisProcess,
+    /// Acknowledged by the remote: a read on any node that begins longer than the
+    /// [bound](crate::CacheBuilder::proof_bound) after this sees it, mostly within milliseconds.
+    Everywhere,
+    /// Applied in this process, and not acknowledged within the
+    /// [limit](crate::CacheBuilder::delivery_limit): it is sent until it is. It lives in memory meanwhile.
+    Queued,
 }
 
 /// An applied invalidation.
@@ -26,6 +36,9 @@ pub enum Delivery {
 pub struct Invalidation {
     /// How far it got.
     pub delivery: Delivery,
+    /// Where it stands in the log, once it is acknowledged: for
+    /// [`Cache::read_after`](crate::Cache::read_after) on another node.
+    pub position: Option<Position>,
 }
 
 /// An invalidation, a removal or a clearing that has been applied: awaiting it only waits for its
@@ -37,6 +50,7 @@ pub struct Invalidation {
 #[must_use = "an invalidation is applied already, but whether it was misuse is seen only by awaiting it"]
 pub struct Invalidating {
     outcome: Result<Applied, InvalidateError>,
+    everywhere: bool,
 }
 
 #[derive(Clone)]
@@ -44,6 +58,8 @@ struct Applied {
     engine: Arc<Engine>,
     kind: Kind,
     names: Vec<TagName>,
+    /// By which its delivery to other nodes is known.
+    ticket: Option<u64>,
 }
 
 impl Invalidating {
@@ -55,35 +71,46 @@ impl Invalidating {
     ) -> Self {
         let outcome = allowed(engine).and_then(|()| {
             // What is right is applied although something else is wrong: the data has changed.
-            engine.invalidate(kind, &names);
-            wrong.map_or(Ok(()), Err)
+            let ticket = engine.invalidate(kind, &names);
+            wrong.map_or(Ok(ticket), Err)
         });
         Self {
-            outcome: outcome.map(|()| Applied {
+            outcome: outcome.map(|ticket| Applied {
                 engine: Arc::clone(engine),
                 kind,
                 names,
+                ticket,
             }),
+            everywhere: false,
         }
     }
 
-    /// Runs `remove`, unless this is misuse.
-    pub(crate) fn applied_by(engine: &Arc<Engine>, remove: impl FnOnce()) -> Self {
-        let outcome = allowed(engine).map(|()| {
-            remove();
-            Applied {
-                engine: Arc::clone(engine),
-                kind: Kind::Hard,
-                names: Vec::new(),
-            }
+    /// Runs `remove`, which returns the ticket of its delivery, unless this is misuse.
+    pub(crate) fn applied_by(engine: &Arc<Engine>, remove: impl FnOnce() -> Option<u64>) -> Self {
+        let outcome = allowed(engine).map(|()| Applied {
+            engine: Arc::clone(engine),
+            kind: Kind::Hard,
+            names: Vec::new(),
+            ticket: remove(),
         });
-        Self { outcome }
+        Self {
+            outcome,
+            everywhere: false,
+        }
     }
 
     pub(crate) const fn refused(error: InvalidateError) -> Self {
         Self {
             outcome: Err(error),
+            everywhere: false,
         }
+    }
+
+    /// Makes it an error, when awaited, that the remote has not acknowledged it within the limit: for those
+    /// who must know. It is applied here and is sent on all the same.
+    pub fn everywhere(mut self) -> Self {
+        self.everywhere = true;
+        self
     }
 
     /// Repeats the invalidation once `delay` has passed, for data that is read from replicas which
@@ -99,6 +126,7 @@ impl Invalidating {
                 engine,
                 kind,
                 names,
+                ..
             } = applied.clone();
             if tokio::runtime::Handle::try_current().is_ok() {
                 drop(crate::sync::spawn(async move {
@@ -147,9 +175,40 @@ impl IntoFuture for Invalidating {
     type IntoFuture = InvalidatingFuture;
 
     fn into_future(self) -> InvalidatingFuture {
-        InvalidatingFuture(ready(self.outcome.map(|_| Invalidation {
-            delivery: Delivery::ThisProcess,
-        })))
+        InvalidatingFuture(match self.outcome {
+            Err(error) => Delivering::Over(ready(Err(error))),
+            Ok(Applied {
+                engine,
+                ticket: Some(ticket),
+                ..
+            }) => Delivering::Waiting(Box::pin(delivered(engine, ticket, self.everywhere))),
+            Ok(_) => Delivering::Over(ready(Ok(Invalidation {
+                delivery: Delivery::ThisProcess,
+                position: None,
+            }))),
+        })
+    }
+}
+
+async fn delivered(
+    engine: Arc<Engine>,
+    ticket: u64,
+    everywhere: bool,
+) -> Result<Invalidation, InvalidateError> {
+    let Some(node) = &engine.node else {
+        unreachable!("a node gave the ticket")
+    };
+    let limit = Some(node.settings.delivery);
+    match within(&engine.clock, limit, node.outbox.delivered(ticket)).await {
+        Some(position) => Ok(Invalidation {
+            delivery: Delivery::Everywhere,
+            position,
+        }),
+        None if everywhere => Err(InvalidateError::NotEverywhere),
+        None => Ok(Invalidation {
+            delivery: Delivery::Queued,
+            position: None,
+        }),
     }
 }
 
@@ -163,17 +222,27 @@ impl fmt::Debug for Invalidating {
 }
 
 /// The future of an [`Invalidating`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct InvalidatingFuture(Ready<Result<Invalidation, InvalidateError>>);
+pub struct InvalidatingFuture(Delivering);
+
+enum Delivering {
+    Over(Ready<Result<Invalidation, InvalidateError>>),
+    Waiting(Pin<Box<dyn Future<Output = Result<Invalidation, InvalidateError>> + Send>>),
+}
+
+impl fmt::Debug for InvalidatingFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InvalidatingFuture")
+    }
+}
 
 impl Future for InvalidatingFuture {
     type Output = Result<Invalidation, InvalidateError>;
 
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Delivering::Over(over) => Pin::new(over).poll(cx),
+            Delivering::Waiting(waiting) => waiting.as_mut().poll(cx),
+        }
     }
 }

@@ -102,6 +102,8 @@ impl WebError for InvalidateError {
                     "the caller may not invalidate",
                 ));
             }
+            // What it was to tell is that others may not know yet: 503 is for those who try again.
+            Self::NotEverywhere => (503, "not_everywhere"),
             Self::InsideCachedFunction { .. } | Self::NoCurrentCache => return None,
         };
         Some(PublicError::new(status, code, self.to_string()))

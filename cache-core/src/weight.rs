@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::ser::{self, Serialize};
 
 use crate::key::Failed;
+use crate::remote::RemoteCodec;
 
 /// How many bytes of memory a value holds, itself included.
 ///
@@ -44,10 +45,25 @@ pub trait CacheWeight {
     fn cache_weight(&self) -> usize {
         size_of_val(self)
     }
+
+    /// How values under keys of one's own go to other nodes, where the cache has a
+    /// [remote](crate::CacheBuilder::remote); `None`: each process has its own. Numbers, text, bytes,
+    /// and `Option`s and `Vec`s of what does, do. A type with serde's traits says
+    /// `Some(RemoteCodec::of())`.
+    fn remote_codec() -> Option<RemoteCodec<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 macro_rules! flat {
-    ($($of:ty),+ $(,)?) => { $(impl CacheWeight for $of {})+ };
+    ($($of:ty),+ $(,)?) => { $(impl CacheWeight for $of {
+        fn remote_codec() -> Option<RemoteCodec<Self>> {
+            Some(RemoteCodec::of())
+        }
+    })+ };
 }
 flat!(
     (),
@@ -79,11 +95,25 @@ impl CacheWeight for String {
     fn cache_weight(&self) -> usize {
         size_of::<Self>() + self.capacity()
     }
+
+    fn remote_codec() -> Option<RemoteCodec<Self>> {
+        Some(RemoteCodec::of())
+    }
 }
 
 impl CacheWeight for Bytes {
     fn cache_weight(&self) -> usize {
         size_of::<Self>() + self.len()
+    }
+
+    fn remote_codec() -> Option<RemoteCodec<Self>> {
+        let write = |bytes: &Self, to: &mut Vec<u8>| {
+            to.extend_from_slice(bytes);
+            true
+        };
+        Some(RemoteCodec::new(write, |from| {
+            Some(Self::copy_from_slice(from))
+        }))
     }
 }
 
@@ -95,6 +125,21 @@ fn heap<T: CacheWeight>(value: &T) -> usize {
 impl<T: CacheWeight> CacheWeight for Option<T> {
     fn cache_weight(&self) -> usize {
         size_of::<Self>() + self.as_ref().map_or(0, heap)
+    }
+
+    fn remote_codec() -> Option<RemoteCodec<Self>> {
+        T::remote_codec()?;
+        let write = |option: &Self, to: &mut Vec<u8>| {
+            to.push(u8::from(option.is_some()));
+            let codec = T::remote_codec().zip(option.as_ref());
+            option.is_none() || codec.is_some_and(|(codec, value)| (codec.write)(value, to))
+        };
+        let read = |from: &[u8]| match from.split_first()? {
+            (0, []) => Some(None),
+            (1, value) => (T::remote_codec()?.read)(value).map(Some),
+            _ => None,
+        };
+        Some(RemoteCodec::new(write, read))
     }
 }
 
@@ -120,6 +165,41 @@ impl<T: CacheWeight> CacheWeight for Vec<T> {
     fn cache_weight(&self) -> usize {
         size_of::<Self>() + self.capacity() * size_of::<T>() + self.iter().map(heap).sum::<usize>()
     }
+
+    fn remote_codec() -> Option<RemoteCodec<Self>> {
+        T::remote_codec()?;
+        Some(RemoteCodec::new(write_all::<T>, read_all::<T>))
+    }
+}
+
+/// Each after its length.
+fn write_all<T: CacheWeight>(values: &Vec<T>, to: &mut Vec<u8>) -> bool {
+    let Some(codec) = T::remote_codec() else {
+        return false;
+    };
+    values.iter().all(|value| {
+        let at = to.len();
+        to.extend_from_slice(&[0; 4]);
+        let written = (codec.write)(value, to);
+        let length = u32::try_from(to.len() - at - 4);
+        length.is_ok_and(|length| {
+            to[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            written
+        })
+    })
+}
+
+fn read_all<T: CacheWeight>(mut from: &[u8]) -> Option<Vec<T>> {
+    let codec = T::remote_codec()?;
+    let mut values = Vec::new();
+    while !from.is_empty() {
+        let (length, rest) = from.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length).try_into().ok()?;
+        let (value, rest) = rest.split_at_checked(length)?;
+        values.push((codec.read)(value)?);
+        from = rest;
+    }
+    Some(values)
 }
 
 impl<T: CacheWeight> CacheWeight for VecDeque<T> {

@@ -18,7 +18,7 @@ use crate::args::{Arg, Passing};
 use crate::companion;
 use crate::item::is_named;
 use crate::keys::{bindings, by_caller, conversions, key, names_caller, state_checks};
-use crate::options::{Companion, LifeOption};
+use crate::options::{Companion, LifeOption, Reach};
 use crate::values::duration_tokens;
 use crate::web_method::Model;
 
@@ -208,7 +208,20 @@ pub(crate) fn plan(model: &Model) -> TokenStream {
         }
         None => quote!(::core::option::Option::None),
     };
-    quote_spanned!(output_span(model)=> #private::Plan::new(__shape, #weigh, #timed_out, #none))
+    let sharing = match model.options.reach {
+        Reach::Remote(span) => {
+            let span = Span::call_site().located_at(span);
+            quote_spanned!(span=> #private::shared(&__shape))
+        }
+        Reach::Local => quote!(#private::local(&__shape)),
+        Reach::IfItCan => quote! {{
+            let __sharable = #private::sharable(&__shape);
+            #[allow(unused_imports)]
+            use #private::dispatch::*;
+            (&&__sharable).sharing()
+        }},
+    };
+    quote_spanned!(output_span(model)=> #private::Plan::new(__shape, #weigh, #timed_out, #none, #sharing))
 }
 
 /// `CallOptions` of a call; wants the arguments in scope.

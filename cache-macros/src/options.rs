@@ -37,6 +37,7 @@ pub(crate) struct CacheOptions {
     pub(crate) foreground: bool,
     /// Where it stands that one value is for all who may call.
     pub(crate) shared: Option<Span>,
+    pub(crate) reach: Reach,
     pub(crate) version: Option<String>,
 }
 
@@ -47,6 +48,16 @@ pub(crate) enum LifeOption {
     Ttl(Duration),
     Profile(String),
     Expr(Expr),
+}
+
+/// How far values go where the cache has a remote.
+pub(crate) enum Reach {
+    /// To other nodes, if their type can.
+    IfItCan,
+    /// They must be able to; where that stands.
+    Remote(Span),
+    /// No further than the process.
+    Local,
 }
 
 /// The type beside the function.
@@ -80,6 +91,8 @@ const OPTIONS: &[&str] = &[
     "companion",
     "foreground",
     "shared",
+    "remote",
+    "local",
     "version",
 ];
 
@@ -206,6 +219,7 @@ impl CacheOptions {
             companion: Companion::SameName,
             foreground: false,
             shared: None,
+            reach: Reach::IfItCan,
             version: None,
         };
         let mut seen: Vec<Ident> = Vec::new();
@@ -242,11 +256,15 @@ impl CacheOptions {
         let otherwise = match text.as_str() {
             "foreground" => Some("load in a task of its own"),
             "shared" => Some("be told what is given to several callers"),
+            "remote" => Some("share with other nodes what can be"),
+            "local" => Some("share with other nodes"),
             _ => None,
         };
         if let Some(otherwise) = otherwise {
             match text.as_str() {
                 "foreground" => self.foreground = true,
+                "remote" => self.reach = Reach::Remote(name.span()),
+                "local" => self.reach = Reach::Local,
                 _ => self.shared = Some(name.span()),
             }
             return match value {
@@ -315,6 +333,9 @@ impl CacheOptions {
                     "`life` says the stale windows too: put them there, or write `ttl` and the windows instead of `life`",
                 ),
             }
+        }
+        if let (Some(span), Some(_)) = (at("local"), at("remote")) {
+            errors.at(span, "`local` values stay in the process, `remote` ones must not: keep one of the two");
         }
         if let (true, Some(span)) = (self.foreground, at("stale_while_revalidate")) {
             errors.at(span, "a load in the foreground runs in its caller, so nothing can be refreshed behind it: leave out `foreground` or `stale_while_revalidate`");

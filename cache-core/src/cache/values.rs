@@ -9,7 +9,7 @@ use crate::error::LoadTimeout;
 use crate::key::{CacheKey, Key, KeyRef, beginnings, encoded};
 use crate::ledger::Running;
 use crate::life::{Life, Span};
-use crate::load::{CallOptions, Fetched, Finished, Looked, look};
+use crate::load::{CallOptions, Fetched, Finished, Looked, Sharing, look};
 use crate::reason::{NotStorable, Reason};
 use crate::record::Recorded;
 use crate::tag::{self, IntoTags, TagName};
@@ -65,11 +65,26 @@ impl Cache {
         let key = KeyRef::new(&self.space, &bytes.bytes).to_key();
         let running = self.engine.ledger.begin();
         let times = (running.start, self.engine.clock.now().0);
+        // First: what reads the second level between the two must find that it is not acknowledged.
+        let removal = bytes
+            .flaw
+            .is_none()
+            .then(|| self.engine.tell_nodes_of(&key.as_ref()))
+            .flatten();
+        let pending = removal.map(|_| self.engine.flights.id());
         let names = bytes.flaw.map_or_else(|| tag::names(tags), Err);
         let made = self.made(&key, value, life.into(), names, times);
         // What was there goes in any case: the caller said that it is no longer the value.
         let fate = match made {
-            Ok(entry) => self.engine.detach_and_insert(&key, entry),
+            Ok(entry) => {
+                let stored = Arc::clone(&entry);
+                let fate = self.engine.detach_and_insert(&key, entry, pending);
+                if let (Ok(()), Some(pending)) = (fate, pending) {
+                    self.engine
+                        .share_value::<V>(&stored, running.also(), &key, pending, removal);
+                }
+                fate
+            }
             Err(reason) => {
                 if bytes.flaw.is_none() {
                     self.engine.detach_and_remove(&key.as_ref());
@@ -157,8 +172,24 @@ impl Cache {
         let cache = &pending.cache;
         let times = (pending.running.start, pending.began);
         let made = cache.made(&key, value, life.into(), tag::names(tags), times);
-        let landed =
-            made.and_then(|entry| cache.engine.land_pending(&key, pending.id, Some(entry)));
+        let next = cache
+            .engine
+            .node
+            .as_ref()
+            .map(|_| cache.engine.flights.id());
+        let landed = made.and_then(|entry| {
+            let stored = Arc::clone(&entry);
+            cache
+                .engine
+                .land_pending(&key, pending.id, Some(entry), next)?;
+            if let Some(next) = next {
+                let running = pending.running.also();
+                cache
+                    .engine
+                    .share_value::<V>(&stored, running, &key, next, None);
+            }
+            Ok(())
+        });
         Stored(match landed {
             Ok(()) => {
                 cache.engine.stored();
@@ -272,6 +303,7 @@ fn fetching<V: CacheWeight>(
         by_caller: false,
         keyed_on_caller: false,
         weigh: V::cache_weight,
+        sharing: V::remote_codec().map_or(Sharing::Cannot, Sharing::Shared),
     }
 }
 
@@ -324,7 +356,7 @@ pub struct Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Ok(key) = &self.key {
-            let _ = self.cache.engine.land_pending(key, self.id, None);
+            let _ = self.cache.engine.land_pending(key, self.id, None, None);
         }
     }
 }

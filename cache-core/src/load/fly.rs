@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Finished;
+use super::{Finished, Sharing};
 use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::context::{Context, LoadScope, Observer, Scoped};
-use crate::engine::LifeChoice;
+use crate::engine::{Engine, LifeChoice};
 use crate::entry::Entry;
 use crate::flight::Lead;
+use crate::key::Space;
 use crate::life::Life;
 use crate::marks::TagRecord;
+use crate::node::{Accepting, Answer, Asking, Shared};
 use crate::outward::warn_asked_caller;
 use crate::path_marks::RequestPath;
 use crate::permit::Permit;
@@ -39,6 +41,27 @@ pub(super) struct Plan<V> {
     pub(super) by_caller: bool,
     pub(super) keyed_on_caller: bool,
     pub(super) weigh: fn(&V) -> usize,
+    pub(super) sharing: Sharing<V>,
+    pub(super) accepting: Accepting,
+}
+
+impl<V> Plan<V> {
+    /// How other nodes are asked for the value, where they may have it.
+    fn asking(&self, engine: &Engine, space: &Space) -> Option<Asking<V>> {
+        engine.node.as_ref()?;
+        match self.sharing {
+            Sharing::Shared(codec) if self.choice.is_ok() => Some(Asking {
+                codec,
+                weigh: self.weigh,
+                accepting: self.accepting,
+            }),
+            Sharing::Cannot => {
+                engine.stays_local(space);
+                None
+            }
+            Sharing::Shared(_) | Sharing::Local => None,
+        }
+    }
 }
 
 /// Runs one shared load to its end.
@@ -52,6 +75,7 @@ where
     F: Future<Output = Finished<V, R>>,
 {
     let engine = Arc::clone(&lead.engine);
+    let asking = plan.asking(&engine, lead.key.space());
     let permit = match plan.permit {
         Some(permit) => {
             lead.flight.loan.close();
@@ -65,6 +89,19 @@ where
             permit
         }
     };
+    let mut place = None;
+    if let Some(asking) = &asking {
+        match engine.ask_level(&lead, asking).await {
+            Answer::Found(entry, storable) => {
+                let (entry, fate) = lead.land(entry, storable, None);
+                if fate.is_ok() {
+                    engine.stored();
+                }
+                return Outcome::Landed(entry, true);
+            }
+            Answer::Load(found) => place = found,
+        }
+    }
     Counters::count(&engine.counters.loads);
     let record = Record::new(&engine);
     record.with(|recorded| {
@@ -113,9 +150,13 @@ where
     let (entry, storable) =
         engine.entry(&lead.key, (value, weight), began, choice, at_most, recorded);
     let storable = storable.and(plan.choice.map(|_| ()));
+    let running = place.as_ref().and_then(|_| lead.running());
     let (entry, fate) = lead.land(entry, storable, None);
     if fate.is_ok() {
         engine.stored();
+        if let (Some(asking), Some(place), Some(running)) = (asking, place, running) {
+            engine.share(Shared::new(&entry, asking.codec, running), place);
+        }
     }
     let hopeful = !matches!(fate, Err(Reason::NotStorable(_)));
     Outcome::Landed(entry, hopeful)

@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::context::{self, Context};
 use crate::entry::Verdict;
 use crate::key::{KeyBytes, KeyRef, Space};
+use crate::ledger::Reading;
 use crate::outward::{flow, note, tell, warn_no_cache};
 use crate::reason::Reason;
 use crate::store::Store;
@@ -53,7 +54,7 @@ pub(crate) fn look<V: Clone + Send + Sync + 'static>(
         .as_ref()
         .and_then(|context| context.observer.as_ref().map(|_| Instant::now()));
     let key = KeyRef::new(space, &bytes.bytes);
-    let arrival = engine.ledger.sequence();
+    let arrival = engine.ledger.reading();
     let held = engine.store.get(&key);
     let mut served = false;
     let reason = match &held {
@@ -88,6 +89,7 @@ pub(crate) fn look<V: Clone + Send + Sync + 'static>(
             Verdict::Dead(why) => Some(why),
         },
     };
+    let arrived = engine.clock.now().0;
     Looked::Call(Call {
         reason: reason.unwrap_or_else(|| engine.trace.reason(key.hash())),
         key: Some(key.to_key()),
@@ -95,6 +97,7 @@ pub(crate) fn look<V: Clone + Send + Sync + 'static>(
         context,
         space: space.clone(),
         arrival,
+        arrived,
         held,
         served,
         forced: false,
@@ -118,7 +121,11 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             context,
             key: None,
             space,
-            arrival: 0,
+            arrival: Reading {
+                proven_until: 0,
+                sequence: 0,
+            },
+            arrived: 0,
             reason,
             held: None,
             served: false,
@@ -142,11 +149,12 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
         let key = KeyRef::new(space, &bytes.bytes).to_key();
         let engine = cache.engine();
-        let arrival = engine.ledger.sequence();
+        let arrival = engine.ledger.reading();
         let held = engine.store.get(&key.as_ref());
         Self {
             key: Some(key),
             arrival,
+            arrived: engine.clock.now().0,
             held,
             forced: true,
             ..Self::past(Some(cache.clone()), context, space.clone(), Reason::Bypass)

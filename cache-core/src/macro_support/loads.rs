@@ -15,7 +15,7 @@ use super::returns::{Finishing, HasNone, SaysTimeout, Sendable, Shape, Storable}
 use super::values::Verdict;
 use crate::error::LoadTimeout;
 use crate::life::Life;
-use crate::spi::{Call, CallOptions, Fetched, Finished};
+use crate::spi::{Call, CallOptions, Fetched, Finished, Sharing};
 
 /// How long a `None` is kept, at most.
 pub struct NoneLimit<V> {
@@ -61,6 +61,7 @@ pub struct Plan<V, R> {
     finish: fn(R) -> Finishing<V, R>,
     timed_out: fn(LoadTimeout) -> R,
     none: Option<NoneLimit<V>>,
+    sharing: Sharing<V>,
 }
 
 impl<V, R> Clone for Plan<V, R> {
@@ -83,6 +84,7 @@ impl<V, R> Plan<V, R> {
         weigh: fn(&V) -> usize,
         timed_out: fn(LoadTimeout) -> R,
         none: Option<NoneLimit<V>>,
+        sharing: Sharing<V>,
     ) -> Self {
         Self {
             weigh,
@@ -90,6 +92,7 @@ impl<V, R> Plan<V, R> {
             finish: S::finish,
             timed_out,
             none,
+            sharing,
         }
     }
 
@@ -111,6 +114,7 @@ impl<V, R> Plan<V, R> {
             by_caller,
             keyed_on_caller,
             weigh: self.weigh,
+            sharing: self.sharing,
         }
     }
 

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::{Probe, Shape};
 use crate::reason::NotStorable;
+use crate::remote::{RemoteCodec, RemoteValue};
+use crate::spi::Sharing;
 use crate::weight::{CacheWeight, serialized_len};
 
 /// The stored type, for its weight.
@@ -62,6 +64,51 @@ impl<V> WeighBySize<V> for Weighing<V> {
     fn weigher(&self) -> fn(&V) -> usize {
         size_of_val
     }
+}
+
+/// The stored type, for how it goes to other nodes.
+#[derive(Debug)]
+pub struct Sharable<V>(PhantomData<fn() -> V>);
+
+/// Asks about what `shape` stores.
+#[must_use]
+pub fn sharable<S: Shape>(_: &S) -> Sharable<S::Stored> {
+    Sharable(PhantomData)
+}
+
+/// Nowhere, as is said.
+#[must_use]
+pub const fn local<S: Shape>(_: &S) -> Sharing<S::Stored> {
+    Sharing::Local
+}
+
+/// The first way: it has serde's traits, or a codec of its own.
+pub trait ShareByValue<V> {
+    /// How.
+    fn sharing(&self) -> Sharing<V>;
+}
+
+impl<V: RemoteValue> ShareByValue<V> for &Sharable<V> {
+    fn sharing(&self) -> Sharing<V> {
+        Sharing::Shared(RemoteCodec::of())
+    }
+}
+
+/// The last: it cannot.
+pub trait ShareNot<V> {
+    /// How.
+    fn sharing(&self) -> Sharing<V>;
+}
+
+impl<V> ShareNot<V> for Sharable<V> {
+    fn sharing(&self) -> Sharing<V> {
+        Sharing::Cannot
+    }
+}
+
+/// What must go to other nodes.
+pub fn shared<S: Shape<Stored: RemoteValue>>(_: &S) -> Sharing<S::Stored> {
+    Sharing::Shared(RemoteCodec::of())
 }
 
 /// A borrowed argument that a load can own.

@@ -174,6 +174,11 @@ impl Server {
         self.entries.retain(|_, (_, until)| *until > now);
     }
 
+    fn tokens_of(&self, tags: &[Arc<str>]) -> Vec<Option<Token>> {
+        let token = |tag| self.tokens.get(tag).map(|(token, _)| *token);
+        tags.iter().map(token).collect()
+    }
+
     fn push(&mut self, nonce: Token, record: Option<Record>, now: Timestamp) -> Position {
         let millis = now.0 / 1_000_000;
         self.last_id = match self.last_id {
@@ -319,12 +324,13 @@ impl Session for Connected {
         Box::pin(async move {
             self.step(|server, _| Read {
                 occupant: server.entries.get(&key).map(|(entry, _)| entry.clone()),
-                tokens: tags
-                    .iter()
-                    .map(|tag| server.tokens.get(tag).map(|(token, _)| *token))
-                    .collect(),
+                tokens: server.tokens_of(&tags),
             })
         })
+    }
+
+    fn tokens(&self, tags: Vec<Arc<str>>) -> Reply<'_, Vec<Option<Token>>> {
+        Box::pin(async move { self.step(|server, _| server.tokens_of(&tags)) })
     }
 
     fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {

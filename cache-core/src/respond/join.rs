@@ -38,7 +38,7 @@ pub fn board<V: Send + Sync + 'static>(
 ) -> Turn<V> {
     let engine = cache.engine();
     let tags = engine.tags(&Space::Http, known);
-    match engine.board(&key.0, arrival.sequence, &tags, 0) {
+    match engine.board(&key.0, arrival.reading, &tags, 0) {
         Boarding::Stored(entry) => Held::new(entry, false).map_or(Turn::Alone, Turn::Stored),
         Boarding::Lead(lead) => {
             let around = context::current();
@@ -68,7 +68,7 @@ pub fn board_refresh(
 #[derive(Debug)]
 pub struct Joining {
     passenger: Passenger,
-    arrival: u64,
+    arrival: Arrival,
     may_take: bool,
 }
 
@@ -91,7 +91,7 @@ impl Joining {
     const fn new(passenger: Passenger, arrival: Arrival, may_take: bool) -> Self {
         Self {
             passenger,
-            arrival: arrival.sequence,
+            arrival,
             may_take,
         }
     }
@@ -117,14 +117,14 @@ impl Joining {
             let over = within(clock, limit, self.passenger.over()).await;
             return over.map_or(Joined::Alone, |_| Joined::Again);
         }
-        let began_after = self.passenger.flight.start() >= self.arrival;
+        let began_after = self.passenger.flight.start() >= self.arrival.reading.sequence;
         match within(clock, limit, self.passenger.head()).await {
             // Its tags are not all known yet: one who came after the sequence moved cannot judge it.
             Some(Stage::Head(head)) if began_after => Joined::Head(head),
             Some(Stage::Landed(entry)) => {
-                let verdict = entry.judge(engine.ledger.sequence(), clock.now().0);
+                let verdict = entry.judge(engine.ledger.reading(), clock.now().0);
                 match verdict {
-                    _ if began_after => {}
+                    _ if began_after && self.arrival.proves(&entry) => {}
                     Verdict::Fresh { .. } if entry.partial.is_none() => {}
                     _ => return Joined::Again,
                 }

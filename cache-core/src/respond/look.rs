@@ -11,14 +11,15 @@ use crate::clock::Timestamp;
 use crate::context;
 use crate::entry::{Entry, Verdict};
 use crate::key::{KeyRef, Space};
+use crate::ledger::Reading;
 use crate::outward::flow;
 use crate::reason::Reason;
 use crate::store::Store;
 
-/// The sequence number that a request read before it looked, and the moment it was judged by.
+/// What a request read before it looked, and the moment it was judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    pub(super) sequence: u64,
+    pub(super) reading: Reading,
     at: Timestamp,
 }
 
@@ -27,6 +28,11 @@ impl Arrival {
     #[must_use]
     pub const fn at(self) -> Timestamp {
         self.at
+    }
+
+    /// Whether what is known of an entry was proven for this request.
+    pub(super) fn proves(self, entry: &Entry) -> bool {
+        entry.is_proven(self.reading.proven_until, self.at.0)
     }
 }
 
@@ -99,7 +105,7 @@ impl<V: 'static> Held<V> {
         let engine = cache.engine();
         match self
             .entry
-            .judge(engine.ledger.sequence(), engine.clock.now().0)
+            .judge(engine.ledger.reading(), engine.clock.now().0)
         {
             Verdict::Fresh { .. } => true,
             Verdict::Stale {
@@ -115,7 +121,7 @@ impl<V: 'static> Held<V> {
     pub fn stale_for(&self, cache: &Cache) -> Option<(Duration, Reason)> {
         let engine = cache.engine();
         let now = engine.clock.now().0;
-        match self.entry.judge(engine.ledger.sequence(), now) {
+        match self.entry.judge(engine.ledger.reading(), now) {
             Verdict::Fresh { .. } => Some((Duration::ZERO, Reason::Hit)),
             Verdict::Stale { since, why, .. } => {
                 Some((Duration::from_nanos(now.saturating_sub(since)), why))
@@ -170,15 +176,15 @@ impl<V> Found<V> {
 pub fn find<V: Send + Sync + 'static>(cache: &Cache, bytes: &[u8]) -> (Arrival, Found<V>) {
     let engine = cache.engine();
     let key = KeyRef::new(&Space::Http, bytes);
-    let sequence = engine.ledger.sequence();
+    let reading = engine.ledger.reading();
     let held = engine.store.get(&key);
     let at = engine.clock.now();
-    let arrival = Arrival { sequence, at };
+    let arrival = Arrival { reading, at };
     let absent = || Found::Miss(engine.trace.reason(key.hash()), None);
     let Some(entry) = held else {
         return (arrival, absent());
     };
-    let found = match entry.judge(sequence, at.0) {
+    let found = match entry.judge(reading, at.0) {
         Verdict::Fresh { early } => match entry.value::<Unstorable>() {
             Some(mark) => Found::Unstorable(mark.0),
             None => Held::new(entry, false)

@@ -1,0 +1,237 @@
+//! What keeps a node current: a session, the log followed in it, the outbox sent in it. Two tasks, which
+//! end with the cache, and begin anew in another runtime where theirs ended.
+
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Node;
+use super::learn::{Asked, Learned};
+use super::outbox::Batch;
+use crate::clock::{Clock, Offsets, nanos};
+use crate::engine::Engine;
+use crate::load::within;
+use crate::remote::{Position, RemoteError, Session};
+use crate::sync::lock;
+
+/// Between two attempts to connect, or to send: doubled each time up to a fifth of the bound.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Starts both tasks.
+pub(super) fn begin(engine: &Arc<Engine>, node: &Arc<Node>) {
+    let kept = Kept(Arc::clone(node));
+    let clock = engine.clock.clone();
+    let sending = send(Arc::downgrade(engine), Arc::clone(node), clock.clone());
+    let keeping = keep(Arc::downgrade(engine), clock, kept);
+    drop(tokio::spawn(keeping));
+    drop(tokio::spawn(sending));
+}
+
+/// While it lives the tasks run.
+struct Kept(Arc<Node>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        lock(&self.0.known).session = None;
+        self.0.kept.store(false, Ordering::SeqCst);
+        self.0.tell();
+    }
+}
+
+impl Node {
+    /// How often the log is asked.
+    fn tick(&self) -> Duration {
+        let tick = self.settings.bound / 5;
+        tick.mul_f64(0.75 + 0.25 * fastrand::f64()).max(FIRST_PAUSE)
+    }
+
+    /// For how long what was acknowledged is remembered: others hear of it, and of a new server, within
+    /// a few of their ticks.
+    pub(super) fn remembered(&self) -> u64 {
+        nanos(4 * self.settings.bound)
+    }
+
+    async fn pause(&self, clock: &Clock, pause: &mut Duration) {
+        clock.sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        *pause = (*pause * 2).min(self.settings.bound / 5).max(FIRST_PAUSE);
+    }
+
+    /// An answer, or that there was none in time.
+    pub(super) async fn answer<T>(
+        &self,
+        clock: &Clock,
+        reply: impl Future<Output = Result<T, RemoteError>>,
+    ) -> Result<T, RemoteError> {
+        let limit = self.settings.limit;
+        let answer = within(clock, Some(limit), reply).await;
+        answer.unwrap_or(Err(RemoteError::TimedOut(limit)))
+    }
+}
+
+async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
+    let node = &kept.0;
+    let mut pause = FIRST_PAUSE;
+    let mut advised = false;
+    while engine.strong_count() > 0 {
+        // A connection takes several answers: the address, the greeting, who it is.
+        let limit = 4 * node.settings.limit;
+        let connected = within(&clock, Some(limit), node.remote.connect()).await;
+        let session = match connected.unwrap_or(Err(RemoteError::TimedOut(limit))) {
+            Ok(session) => session,
+            Err(error) => {
+                node.count_error(&error);
+                node.pause(&clock, &mut pause).await;
+                continue;
+            }
+        };
+        if let Some(engine) = engine.upgrade() {
+            engine.adopt(node, &session);
+        }
+        if !std::mem::replace(&mut advised, true) {
+            advise(node, &clock, &session).await;
+        }
+        match follow(&engine, node, &clock, &session, &mut pause).await {
+            Ok(()) => break,
+            Err(error) => node.count_error(&error),
+        }
+        node.leave(&session);
+        node.pause(&clock, &mut pause).await;
+    }
+}
+
+async fn advise(node: &Node, clock: &Clock, session: &Arc<dyn Session>) {
+    let advice = node.answer(clock, session.advice()).await;
+    for advice in advice.unwrap_or_default() {
+        #[cfg(feature = "tracing")]
+        tracing::warn!("the remote's settings: {advice}");
+        #[cfg(not(feature = "tracing"))]
+        eprintln!("revalidate: the remote's settings: {advice}");
+    }
+}
+
+/// Follows the log in one session; ends with the cache, or by the error that ended the session.
+async fn follow(
+    engine: &Weak<Engine>,
+    node: &Node,
+    clock: &Clock,
+    session: &Arc<dyn Session>,
+    pause: &mut Duration,
+) -> Result<(), RemoteError> {
+    let mut due = clock.now();
+    let mut offsets = clock.offsets();
+    loop {
+        let Some(asked) = asks(engine, node, session, &mut offsets) else {
+            return match engine.strong_count() {
+                0 => Ok(()),
+                _ => Err(RemoteError::Unreachable("the session was given up".into())),
+            };
+        };
+        let Some(from) = node.follow_from().filter(|_| clock.now() < due) else {
+            let since = node.answer(clock, session.since(asked.at)).await?;
+            let Some(engine) = engine.upgrade() else {
+                return Ok(());
+            };
+            if engine.learn(node, &asked, since) == Learned::Current {
+                due = clock.now().plus(node.tick());
+                *pause = FIRST_PAUSE;
+            }
+            continue;
+        };
+        let wait = due.since(clock.now());
+        let limit = wait + node.settings.limit;
+        let followed = session.follow(from, wait);
+        let nudged = pin!(node.nudge.notified());
+        match within(clock, Some(limit), unless(followed, nudged)).await {
+            Some(Some(records)) => {
+                let Some(engine) = engine.upgrade() else {
+                    return Ok(());
+                };
+                engine.learn_ahead(node, &asked, records?);
+            }
+            Some(None) => due = clock.now(),
+            None => return Err(RemoteError::TimedOut(limit)),
+        }
+    }
+}
+
+/// What is asked next in this session, while it is the one there is.
+fn asks(
+    engine: &Weak<Engine>,
+    node: &Node,
+    session: &Arc<dyn Session>,
+    offsets: &mut Offsets,
+) -> Option<Asked> {
+    let engine = engine.upgrade()?;
+    let now = engine.clock.offsets();
+    if offsets.parted(now) {
+        engine.disprove(node);
+    }
+    *offsets = now;
+    let asked = node.ask(&engine)?;
+    Arc::ptr_eq(&asked.session, session).then_some(asked)
+}
+
+/// A future's output, unless another is over first.
+async fn unless<A: Future + Unpin>(
+    mut future: A,
+    mut other: Pin<&mut impl Future<Output = ()>>,
+) -> Option<A::Output> {
+    std::future::poll_fn(|cx| match Pin::new(&mut future).poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => other.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Sends what waits in the outbox, a batch at a time.
+async fn send(engine: Weak<Engine>, node: Arc<Node>, clock: Clock) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let ready = |node: &Node| node.is_connected() && node.outbox.has_waiting();
+        node.until(|node| engine.strong_count() == 0 || ready(node))
+            .await;
+        let Some(asked) = engine.upgrade().and_then(|engine| node.ask(&engine)) else {
+            if engine.strong_count() == 0 {
+                return;
+            }
+            continue;
+        };
+        let Some(batch) = node.outbox.take() else {
+            continue;
+        };
+        let record = batch.record(node.origin);
+        let appended = asked.session.append(record, asked.at);
+        match node.answer(&clock, appended).await {
+            Ok((at, since)) => {
+                if let Some(engine) = engine.upgrade() {
+                    engine.learn(&node, &asked, since);
+                }
+                node.acknowledged(&asked.session, batch, at, clock.now().0);
+                pause = FIRST_PAUSE;
+            }
+            Err(error) => {
+                node.outbox.give_back(batch);
+                node.failed(&asked.session, &error);
+                node.pause(&clock, &mut pause).await;
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Notes what a session's server acknowledged. What one did that is not in charge any more is sent to the
+    /// one that is.
+    fn acknowledged(&self, session: &Arc<dyn Session>, batch: Batch, at: Position, now: u64) {
+        let known = lock(&self.known);
+        if known.epoch.as_ref() == Some(session.epoch()) {
+            let forgotten = now.saturating_sub(self.remembered());
+            self.outbox.acknowledge(batch, at, now, forgotten);
+        } else {
+            self.outbox.give_back(batch);
+        }
+        drop(known);
+        self.tell();
+    }
+}

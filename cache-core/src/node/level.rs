@@ -1,0 +1,305 @@
+//! The second level, asked before a load's source.
+//!
+//! What it holds is as good as what this process would load now, if the tokens of its tags are those of the
+//! records: whoever invalidates changes them, and what lost a record is no entry any more. But this process's
+//! own invalidations may still be on their way there, so the outbox is asked as well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use super::Node;
+use super::outbox::LevelRead;
+use crate::engine::Engine;
+use crate::entry::{Entry, Times};
+use crate::flight::Lead;
+use crate::life::Life;
+use crate::marks::TagRecord;
+use crate::reason::NotStorable;
+use crate::remote::{Envelope, Opened, RemoteCodec, RemoteError, Session, Token};
+use crate::tag::TagName;
+
+/// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
+const PLACEHOLDER: Duration = Duration::from_secs(60);
+/// Between two looks at another node's placeholder.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Where a value is to go in the second level, as a read found or left it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(super) session: Arc<dyn Session>,
+    pub(super) name: Bytes,
+    pub(super) occupant: Token,
+}
+
+/// What of the second level will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepting {
+    /// Nothing: the value is to be loaded.
+    Nothing,
+    /// What is fresh and not about to expire: it replaces what is.
+    Fresh,
+    /// What may be served.
+    Servable,
+}
+
+/// How a value is asked for.
+pub(crate) struct Asking<V> {
+    pub(crate) codec: RemoteCodec<V>,
+    pub(crate) weigh: fn(&V) -> usize,
+    pub(crate) accepting: Accepting,
+}
+
+/// What the second level came to.
+pub(crate) enum Answer<V> {
+    Found(Entry<V>, Result<(), NotStorable>),
+    /// Load it. Where there is a place, it goes there.
+    Load(Option<Place>),
+}
+
+/// What was found in a place.
+enum Found {
+    /// To be read.
+    Entry(Token, Bytes),
+    /// To be replaced.
+    Occupied(Token),
+    /// Another node's load.
+    Placeholder(Token),
+    Nothing,
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Engine {
+    /// Asks the second level for what a flight is to load.
+    pub(crate) async fn ask_level<V: Send + Sync + 'static>(
+        self: &Arc<Self>,
+        lead: &Lead,
+        asking: &Asking<V>,
+    ) -> Answer<V> {
+        let Some(node) = &self.node else {
+            return Answer::Load(None);
+        };
+        self.begin_node();
+        let Some(session) = node.session() else {
+            return Answer::Load(None);
+        };
+        let level = Level {
+            engine: self,
+            node,
+            name: node.place(&lead.key.as_ref()),
+            session,
+        };
+        match level.ask(lead, asking).await {
+            Ok(answer) => {
+                count(match answer {
+                    Answer::Found(..) => &node.counters.hits,
+                    Answer::Load(_) => &node.counters.misses,
+                });
+                answer
+            }
+            Err(error) => {
+                node.failed(&level.session, &error);
+                Answer::Load(None)
+            }
+        }
+    }
+
+    /// Wall time as entries of the second level have it.
+    pub(super) fn wall(&self) -> u64 {
+        milliseconds(self.clock.system_time())
+    }
+}
+
+struct Level<'a> {
+    engine: &'a Arc<Engine>,
+    node: &'a Node,
+    session: Arc<dyn Session>,
+    name: Bytes,
+}
+
+impl Level<'_> {
+    async fn ask<V: Send + Sync + 'static>(
+        &self,
+        lead: &Lead,
+        asking: &Asking<V>,
+    ) -> Result<Answer<V>, RemoteError> {
+        let clock = &self.engine.clock;
+        let until = clock.now().plus(self.node.settings.lease);
+        loop {
+            // All of it from before the request is sent.
+            let read = self.node.outbox.begin_read();
+            let sent = clock.now().0;
+            let found = self.read(lead.flight.known(), asking.accepting).await?;
+            match found {
+                Found::Entry(id, body) => {
+                    let found = self.open(&body, sent, &read, lead, asking).await?;
+                    return Ok(match found {
+                        Some((entry, storable)) => Answer::Found(entry, storable),
+                        None => Answer::Load(Some(self.place(id))),
+                    });
+                }
+                Found::Placeholder(_)
+                    if asking.accepting != Accepting::Nothing && clock.now() < until =>
+                {
+                    drop(read);
+                    clock.sleep(LOOK_AGAIN).await;
+                }
+                Found::Placeholder(id) | Found::Occupied(id) => {
+                    return Ok(Answer::Load(Some(self.place(id))));
+                }
+                Found::Nothing => {
+                    let placeholder = Token::random();
+                    let name = self.name.clone();
+                    let held = self.session.hold(name, placeholder, PLACEHOLDER);
+                    let held = self.node.answer(clock, held).await?;
+                    return Ok(Answer::Load(held.then(|| self.place(placeholder))));
+                }
+            }
+        }
+    }
+
+    fn place(&self, occupant: Token) -> Place {
+        Place {
+            session: Arc::clone(&self.session),
+            name: self.name.clone(),
+            occupant,
+        }
+    }
+
+    /// Reads the place, and the tokens of the tags that are known beforehand with it.
+    async fn read(
+        &self,
+        known: &[Arc<TagRecord>],
+        accepting: Accepting,
+    ) -> Result<Found, RemoteError> {
+        let known = match accepting {
+            Accepting::Nothing => Vec::new(),
+            Accepting::Fresh | Accepting::Servable => {
+                known.iter().map(|tag| Arc::clone(tag.name())).collect()
+            }
+        };
+        let read = self.session.read(self.name.clone(), known.clone());
+        let read = self.node.answer(&self.engine.clock, read).await?;
+        let Some(occupant) = read.occupant else {
+            return Ok(Found::Nothing);
+        };
+        let (id, body) = match Opened::of(occupant) {
+            Opened::Placeholder(id) => return Ok(Found::Placeholder(id)),
+            Opened::Entry(id, body) => (id, body),
+            Opened::Unreadable(id) => {
+                count(&self.node.counters.unreadable);
+                return Ok(Found::Occupied(id));
+            }
+        };
+        if accepting == Accepting::Nothing {
+            return Ok(Found::Occupied(id));
+        }
+        let Some(envelope) = Envelope::open(&body) else {
+            count(&self.node.counters.unreadable);
+            return Ok(Found::Occupied(id));
+        };
+        let token = |name: &str| {
+            let at = known.iter().position(|known| **known == *name);
+            at.map(|at| read.tokens.get(at).copied().flatten())
+        };
+        let mut unknown = Vec::new();
+        let mut expected = Vec::new();
+        for (name, had) in &envelope.tags {
+            match token(name) {
+                Some(Some(token)) if token.0 == *had => {}
+                Some(_) => return Ok(Found::Occupied(id)),
+                None => {
+                    unknown.push(Arc::from(*name));
+                    expected.push(Some(Token(*had)));
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let tokens = self.session.tokens(unknown);
+            let tokens = self.node.answer(&self.engine.clock, tokens).await?;
+            if tokens != expected {
+                return Ok(Found::Occupied(id));
+            }
+        }
+        Ok(Found::Entry(id, body))
+    }
+
+    /// Makes an entry of this process of a valid one that was asked for at `sent`; `None` where it will not do.
+    async fn open<V: Send + Sync + 'static>(
+        &self,
+        body: &[u8],
+        sent: u64,
+        read: &LevelRead<'_>,
+        lead: &Lead,
+        asking: &Asking<V>,
+    ) -> Result<Option<(Entry<V>, Result<(), NotStorable>)>, RemoteError> {
+        let unreadable = || {
+            count(&self.node.counters.unreadable);
+            Ok(None)
+        };
+        let Some(envelope) = Envelope::open(body) else {
+            return unreadable();
+        };
+        if envelope.key != &*self.name {
+            return unreadable();
+        }
+        let names: Vec<_> = envelope.names().iter().map(TagName::from_raw).collect();
+        let tags = self.engine.ledger.records(&names);
+        // Held from here on: what is invalidated from now on marks them, and what was before is in the outbox.
+        if read.refuses(&tags, &self.name) {
+            count(&self.node.counters.refused);
+            return Ok(None);
+        }
+        let (wall, now) = (self.engine.wall(), self.engine.clock.now().0);
+        let stale_for = wall.saturating_sub(envelope.fresh_until);
+        let stale = wall >= envelope.fresh_until;
+        let will_do = match asking.accepting {
+            Accepting::Nothing => false,
+            Accepting::Fresh => wall.saturating_add(envelope.refresh_ahead) < envelope.fresh_until,
+            Accepting::Servable => !stale || stale_for < envelope.stale_while_revalidate,
+        };
+        if !will_do {
+            return Ok(None);
+        }
+        let Some(value) = (asking.codec.read)(envelope.value) else {
+            return unreadable();
+        };
+        let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
+        let age = nanos(wall.saturating_sub(envelope.filled_at));
+        let fresh_until = if stale {
+            now.saturating_sub(nanos(stale_for))
+        } else {
+            now.saturating_add(nanos(envelope.fresh_until - wall))
+        };
+        let life = Life::from_duration(Duration::from_millis(envelope.fresh_until))
+            .stale_while_revalidate(Duration::from_millis(envelope.stale_while_revalidate))
+            .stale_if_error(Duration::from_millis(envelope.stale_if_error))
+            .refresh_ahead(Duration::from_millis(envelope.refresh_ahead));
+        let times = Times {
+            loaded_at: lead.start(),
+            filled_at: now.saturating_sub(age),
+            asked_at: sent,
+            fresh_until,
+        };
+        let weight = (asking.weigh)(&value);
+        let (mut entry, storable) =
+            self.engine
+                .made_of(&lead.key, (value, weight), tags, times, &life);
+        entry.kept_stale = nanos(envelope.kept_stale);
+        entry.by_caller = envelope.by_caller;
+        entry.born_stale = stale;
+        Ok(Some((entry, storable)))
+    }
+}

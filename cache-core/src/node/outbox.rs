@@ -1,0 +1,253 @@
+//! Invalidations that the server has not acknowledged: merged, so that any number of them is bounded,
+//! and remembered a while after, for a server that forgets what it acknowledged.
+//!
+//! What is in here the second level may still hold unharmed. So a read of it is refused for a tag or key
+//! that is in here, or was when the read began, or was in between.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::marks::{Kind, TagRecord};
+use crate::remote::{Position, Record, Token};
+use crate::sync::{Mutex, lock};
+use crate::tag::TagName;
+
+/// Past so many tags and keys it is everything that is invalidated.
+const MOST: usize = 10_000;
+/// The most batches that are remembered apart.
+const MOST_RECENT: usize = 1024;
+
+/// Invalidations merged into one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    soft: BTreeSet<Arc<str>>,
+    hard: BTreeSet<Arc<str>>,
+    keys: BTreeSet<Bytes>,
+    /// The last ticket in it.
+    last: u64,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.soft.len() + self.hard.len() + self.keys.len()
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.soft.extend(other.soft);
+        self.hard.extend(other.hard);
+        self.keys.extend(other.keys);
+        self.last = self.last.max(other.last);
+        if self.len() > MOST {
+            self.soft.clear();
+            self.keys.clear();
+            self.hard = BTreeSet::from([Arc::clone(TagName::all().raw())]);
+        }
+    }
+
+    fn covers(&self, tags: &[Arc<TagRecord>], key: &[u8]) -> bool {
+        // Nearly always it is empty. Every entry carries the tag of everything.
+        !self.is_empty()
+            && (self.keys.contains(key)
+                || tags
+                    .iter()
+                    .any(|tag| self.hard.contains(tag.name()) || self.soft.contains(tag.name())))
+    }
+
+    /// As the log has it; each time under a nonce of its own.
+    pub(crate) fn record(&self, origin: Token) -> Record {
+        Record {
+            origin,
+            nonce: Token::random(),
+            soft: self.soft.iter().cloned().collect(),
+            hard: self.hard.iter().cloned().collect(),
+            keys: self.keys.iter().cloned().collect(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    tickets: u64,
+    waiting: Batch,
+    sending: Batch,
+    /// Counts acknowledgements.
+    acknowledgements: u64,
+    /// What was acknowledged while reads of the second level ran, with its number.
+    acknowledged: VecDeque<(u64, Batch)>,
+    /// After how many acknowledgements the reads began that run.
+    reads: BTreeMap<u64, usize>,
+    /// What was acknowledged lately, and when.
+    recent: VecDeque<(u64, Batch)>,
+}
+
+/// What waits to be acknowledged.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    held: Mutex<Held>,
+    /// The last ticket that was acknowledged, and where its record is.
+    delivered: watch::Sender<(u64, Option<Position>)>,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            held: Mutex::default(),
+            delivered: watch::Sender::new((0, None)),
+        }
+    }
+}
+
+impl Outbox {
+    /// Adds tags; returns the ticket by which their delivery is known.
+    pub(crate) fn add(&self, kind: Kind, names: &[TagName]) -> Option<u64> {
+        let names = names.iter().map(|name| Arc::clone(name.raw())).collect();
+        let mut added = Batch::default();
+        match kind {
+            Kind::Soft => added.soft = names,
+            Kind::Hard => added.hard = names,
+            Kind::Local => return None,
+        }
+        Some(self.put(added))
+    }
+
+    /// Adds the name of a key's place.
+    pub(crate) fn add_key(&self, place: Bytes) -> u64 {
+        self.put(Batch {
+            keys: BTreeSet::from([place]),
+            ..Batch::default()
+        })
+    }
+
+    fn put(&self, mut added: Batch) -> u64 {
+        let mut held = lock(&self.held);
+        held.tickets += 1;
+        added.last = held.tickets;
+        held.waiting.merge(added);
+        held.tickets
+    }
+
+    /// Takes what waits, to be sent.
+    pub(crate) fn take(&self) -> Option<Batch> {
+        let mut held = lock(&self.held);
+        if held.waiting.is_empty() {
+            return None;
+        }
+        let taken = std::mem::take(&mut held.waiting);
+        held.sending = taken.clone();
+        Some(taken)
+    }
+
+    /// Takes back what was not acknowledged: it may have been carried out, and is sent again.
+    pub(crate) fn give_back(&self, batch: Batch) {
+        let mut held = lock(&self.held);
+        held.sending = Batch::default();
+        held.waiting.merge(batch);
+    }
+
+    /// Notes, at `now`, the acknowledgement of what was sent. It clears that alone: what was added since
+    /// waits. What was acknowledged before `forgotten` is remembered no longer.
+    pub(crate) fn acknowledge(&self, batch: Batch, at: Position, now: u64, forgotten: u64) {
+        let last = batch.last;
+        let mut held = lock(&self.held);
+        held.sending = Batch::default();
+        held.acknowledgements += 1;
+        if !held.reads.is_empty() {
+            let number = held.acknowledgements;
+            held.acknowledged.push_back((number, batch.clone()));
+        }
+        while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
+            held.recent.pop_front();
+        }
+        held.recent.push_back((now, batch));
+        if held.recent.len() > MOST_RECENT
+            && let Some((_, oldest)) = held.recent.pop_front()
+            && let Some((_, next)) = held.recent.front_mut()
+        {
+            next.merge(oldest);
+        }
+        drop(held);
+        self.delivered.send_replace((last, Some(at)));
+    }
+
+    /// Puts what was acknowledged since then back in front: the server that did so is not there any more.
+    pub(crate) fn send_again(&self, since: u64) {
+        let mut held = lock(&self.held);
+        for (at, batch) in std::mem::take(&mut held.recent) {
+            if at >= since {
+                held.waiting.merge(batch);
+            }
+        }
+    }
+
+    /// Begins a read of the second level.
+    pub(crate) fn begin_read(&self) -> LevelRead<'_> {
+        let mut held = lock(&self.held);
+        let began = held.acknowledgements;
+        *held.reads.entry(began).or_insert(0) += 1;
+        LevelRead {
+            outbox: self,
+            began,
+        }
+    }
+
+    /// How many tags and keys wait, or are being sent.
+    pub(crate) fn len(&self) -> usize {
+        let held = lock(&self.held);
+        held.waiting.len() + held.sending.len()
+    }
+
+    /// Whether something waits that is not being sent.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !lock(&self.held).waiting.is_empty()
+    }
+
+    /// Waits until a ticket is acknowledged. Cancel-safe.
+    pub(crate) async fn delivered(&self, ticket: u64) -> Option<Position> {
+        let mut delivered = self.delivered.subscribe();
+        let known = delivered.wait_for(|(last, _)| *last >= ticket).await;
+        known.ok().and_then(|known| known.1)
+    }
+}
+
+/// A read of the second level; it ends when dropped.
+#[derive(Debug)]
+pub(crate) struct LevelRead<'a> {
+    outbox: &'a Outbox,
+    began: u64,
+}
+
+impl LevelRead<'_> {
+    /// Whether what was read may be what an invalidation of this node is yet to drop there.
+    pub(crate) fn refuses(&self, tags: &[Arc<TagRecord>], key: &[u8]) -> bool {
+        let held = lock(&self.outbox.held);
+        let since = held.acknowledged.iter();
+        let since = since.filter(|(number, _)| *number > self.began);
+        [&held.waiting, &held.sending]
+            .into_iter()
+            .chain(since.map(|(_, batch)| batch))
+            .any(|batch| batch.covers(tags, key))
+    }
+}
+
+impl Drop for LevelRead<'_> {
+    fn drop(&mut self) {
+        let mut held = lock(&self.outbox.held);
+        if let Some(count) = held.reads.get_mut(&self.began) {
+            *count -= 1;
+            if *count == 0 {
+                held.reads.remove(&self.began);
+            }
+        }
+        let first = held.reads.first_key_value();
+        let needed_after = first.map_or(u64::MAX, |(began, _)| *began);
+        held.acknowledged
+            .retain(|(number, _)| *number > needed_after);
+    }
+}

@@ -1,0 +1,95 @@
+//! What an entry of the second level is named by: the version, the space and the key's bytes.
+
+use std::io::Read;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+
+use super::Node;
+use crate::key::{Key, KeyRef, ScopePath, Space};
+use crate::remote::Token;
+use crate::sync::lock;
+
+const FUNCTION: u8 = b'f';
+const SCOPE: u8 = b's';
+const HTTP: u8 = b'h';
+
+fn push(name: &mut Vec<u8>, part: &str) {
+    // No part is as long as that; were one, no other name would begin alike.
+    let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    name.extend_from_slice(&length.to_be_bytes());
+    name.extend_from_slice(part.as_bytes());
+}
+
+fn take<'a>(name: &mut &'a [u8]) -> Option<&'a str> {
+    let (length, rest) = name.split_first_chunk()?;
+    let length = u32::from_be_bytes(*length).try_into().ok()?;
+    let (part, rest) = rest.split_at_checked(length)?;
+    *name = rest;
+    std::str::from_utf8(part).ok()
+}
+
+impl Node {
+    /// The name of a key's place.
+    pub(crate) fn place(&self, key: &KeyRef<'_>) -> Bytes {
+        let mut name = Vec::with_capacity(64);
+        push(&mut name, &self.version);
+        match key.space() {
+            Space::Function(function) => {
+                name.push(FUNCTION);
+                push(&mut name, function.name());
+                push(&mut name, function.version());
+            }
+            Space::Scope(scope) => {
+                name.push(SCOPE);
+                push(&mut name, scope.path());
+            }
+            Space::Http => name.push(HTTP),
+        }
+        name.extend_from_slice(key.bytes());
+        name.into()
+    }
+
+    /// The key of a place, where it may be one of this process: of this version, and if it is a
+    /// function's, of one that was called here.
+    pub(super) fn key_of(&self, mut place: &[u8]) -> Option<Key> {
+        let place = &mut place;
+        if take(place)? != &*self.version {
+            return None;
+        }
+        let (kind, bytes) = place.split_first()?;
+        *place = bytes;
+        let space = match *kind {
+            FUNCTION => {
+                let function = (take(place)?, take(place)?);
+                Space::Function(lock(&self.functions).get(&function)?)
+            }
+            SCOPE => Space::Scope(ScopePath::of(take(place)?)),
+            HTTP => Space::Http,
+            _ => return None,
+        };
+        Some(KeyRef::new(&space, place).to_key())
+    }
+}
+
+/// What names this very executable, so that two builds read nothing of each other's.
+pub(crate) fn build_identity() -> Arc<str> {
+    static IDENTITY: LazyLock<Arc<str>> = LazyLock::new(|| match digest() {
+        Ok(digest) => format!("build-{digest:032x}").into(),
+        // Nobody else's, then.
+        Err(_) => format!("process-{}", Token::random()).into(),
+    });
+    Arc::clone(&IDENTITY)
+}
+
+fn digest() -> std::io::Result<u128> {
+    let mut file = std::fs::File::open(std::env::current_exe()?)?;
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hasher.digest128()),
+            read => hasher.update(&chunk[..read]),
+        }
+    }
+}
