@@ -4,7 +4,9 @@
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
 
+mod forms;
 mod invalidate;
+mod refused;
 mod response;
 mod values;
 
@@ -108,6 +110,7 @@ async fn shown_key(mut request: Request, next: axum::middleware::Next) -> axum::
         ("x-hit", "lookupcache.Find.cachehit"),
         ("x-assignto", "lookupcache.Find.assignto"),
         ("x-failed", "populatecache.Keep.failed"),
+        ("x-undropped", "invalidatecache.Drop.failed"),
         ("x-fault", "fault.name"),
         ("x-response-key", "responsecache.Weather.cachekey"),
         ("x-response-name", "responsecache.Weather.cachename"),
