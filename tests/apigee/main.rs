@@ -6,6 +6,7 @@ mod layer_support;
 
 mod forms;
 mod invalidate;
+mod population;
 mod refused;
 mod response;
 mod values;
@@ -19,7 +20,7 @@ use axum::routing::{MethodRouter, any};
 use axum::{Extension, Router};
 use http::StatusCode;
 use layer_support::{
-    Cache, CacheLayer, Clock, Count, Reply, SECOND, cache, get, send, settle, with,
+    Cache, CacheLayer, CachePolicy, Clock, Count, Reply, SECOND, cache, get, send, settle, with,
 };
 use revalidate::gateway::{
     CacheContext, CacheKey, CacheResource, Condition, Environment, ExpirySettings, Flow,
