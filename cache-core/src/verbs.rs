@@ -113,6 +113,14 @@ impl Invalidating {
         self
     }
 
+    /// Why nothing, or not all of it, was applied; known at once, whatever is still to be delivered.
+    pub(crate) const fn refusal(&self) -> Option<&InvalidateError> {
+        match &self.outcome {
+            Ok(_) => None,
+            Err(error) => Some(error),
+        }
+    }
+
     /// Repeats the invalidation once `delay` has passed, for data that is read from replicas which
     /// lag behind. It lives in memory, and is lost with the process. Outside of a tokio runtime a
     /// thread waits for it, by the machine's clock. A removal of a
