@@ -17,6 +17,7 @@
 mod codec;
 mod envelope;
 mod memory;
+mod packing;
 
 use std::fmt;
 use std::future::Future;
@@ -30,6 +31,7 @@ use thiserror::Error;
 pub use self::codec::{RemoteCodec, RemoteValue};
 pub(crate) use self::envelope::{Envelope, Opened};
 pub use self::memory::Memory;
+pub(crate) use self::packing::{pack, unpack};
 
 /// What a call of a remote comes to.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, RemoteError>> + Send + 'a>>;
