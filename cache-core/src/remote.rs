@@ -14,6 +14,7 @@
 //! Applications give a remote to [`CacheBuilder::remote`](crate::CacheBuilder::remote) and see no more of this; it is for those who write one.
 //! [`Memory`] is the one in this process: the model of what a server does, and a remote for tests.
 
+mod bookmark;
 mod codec;
 mod envelope;
 mod memory;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub use self::bookmark::Bookmark;
 pub use self::codec::{RemoteCodec, RemoteValue};
 pub(crate) use self::envelope::{Envelope, Opened};
 pub use self::memory::Memory;

@@ -35,9 +35,9 @@ async fn an_invalidation_is_everywhere_once_it_is_acknowledged() {
     source.set(2);
     let done = cluster[0].invalidate_cache("rows").await.unwrap();
     assert_eq!(done.delivery, Delivery::Everywhere);
-    let position = done.position.expect("it was acknowledged");
+    let bookmark = done.bookmark.expect("it was acknowledged");
     for node in cluster.nodes() {
-        let read = node.read_after(position, source.fetch(node, "a", ["rows"]));
+        let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
         assert_eq!(read.await, 2);
     }
 }
@@ -51,8 +51,8 @@ async fn a_removed_key_is_gone_on_every_level() {
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 1);
     source.set(2);
     let removed = cluster[0].remove("a").await.unwrap();
-    let position = removed.position.unwrap();
-    let read = cluster[1].read_after(position, source.fetch(&cluster[1], "a", ["rows"]));
+    let bookmark = removed.bookmark.unwrap();
+    let read = cluster[1].read_after(&bookmark, source.fetch(&cluster[1], "a", ["rows"]));
     assert_eq!(read.await, 2);
     assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
 }
@@ -78,9 +78,9 @@ async fn an_invalidation_that_races_a_load_on_another_node_wins() {
     // The load has read 1 and ends now.
     loading.end().await;
     cluster.shared(1).await;
-    let position = done.position.unwrap();
+    let bookmark = done.bookmark.unwrap();
     for node in cluster.nodes() {
-        let read = node.read_after(position, source.fetch(node, "a", ["rows"]));
+        let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
         assert_eq!(read.await, 2);
     }
 }
