@@ -335,7 +335,10 @@ impl CacheOptions {
             }
         }
         if let (Some(span), Some(_)) = (at("local"), at("remote")) {
-            errors.at(span, "`local` values stay in the process, `remote` ones must not: keep one of the two");
+            errors.at(
+                span,
+                "`local` values stay in the process, `remote` ones must not: keep one of the two",
+            );
         }
         if let (true, Some(span)) = (self.foreground, at("stale_while_revalidate")) {
             errors.at(span, "a load in the foreground runs in its caller, so nothing can be refreshed behind it: leave out `foreground` or `stale_while_revalidate`");

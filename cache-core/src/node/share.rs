@@ -89,7 +89,10 @@ impl Engine {
     ) {
         let way = match OnItsWay::begin(self) {
             Some(way) if tokio::runtime::Handle::try_current().is_ok() => way,
-            _ => return drop(self.land_pending(&key, pending, None, None)),
+            _ => {
+                let _ = self.land_pending(&key, pending, None, None);
+                return;
+            }
         };
         drop(crate::sync::spawn(async move {
             let engine = &way.engine;
