@@ -126,6 +126,8 @@ impl World {
             }
         }
         self.drain("the end");
+        // Refreshes that the last reads began.
+        self.run_until(time.now() + 2 * self.plan.settings.bound);
         for node in &self.nodes {
             let Some(process) = &node.process else {
                 continue;
