@@ -122,6 +122,44 @@ async fn who_may_not_flush_does_not() {
 }
 
 #[tokio::test]
+async fn a_flush_that_is_not_enabled_is_not_there() {
+    let (proxy, ..) = setup();
+    let flush = InvalidateCache::from_xml(FLUSH).unwrap().enabled(false);
+    let flush = |may: bool| {
+        let flush = flush.clone();
+        proxy.flush_by_header("x-flush", flush, move |_: &Parts| ready(may))
+    };
+    let app = cached(&proxy, responses(MINUTES));
+    assert_eq!(of(&app, "ann", "/").await, "answer 1");
+    for may in [true, false] {
+        let app = app.clone().layer(flush(may).unwrap());
+        let flushing = [("userid", "ann"), ("x-flush", "1")];
+        assert_eq!(send(&app, with("/", &flushing)).await.text(), "answer 1");
+    }
+}
+
+#[test]
+fn a_flush_knows_the_head_of_its_request_alone() {
+    let (proxy, ..) = setup();
+    for (variable, said) in [
+        (
+            "request.formparam.userid",
+            "a flush by a header reads no form",
+        ),
+        ("response.header.userid", "before there is a response"),
+    ] {
+        let flush = FLUSH.replace("request.header.userid", variable);
+        let flush = InvalidateCache::from_xml(&flush).unwrap();
+        assert!(proxy.layer(flush.clone()).is_ok());
+        let error = proxy.flush_by_header("x-flush", flush, |_: &Parts| ready(true));
+        let error = error.unwrap_err();
+        assert_eq!(error.name(), "InvalidPolicy");
+        let error = error.to_string();
+        assert!(error.contains(variable) && error.contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_header_names_tags() {
     let (_, cache, _) = setup();
     let put = |key: &str, tag: &str| assert!(cache.put(key, 1_u8, "10m", [tag]).is_stored());

@@ -198,7 +198,15 @@ impl CacheBuilder {
         self
     }
 
-    /// The most bytes of one value in the second level (default: 1 MiB); larger ones stay in the process.
+    /// Above how many bytes values are compressed in the second level, by zstd (default: 4 KiB).
+    #[cfg(feature = "zstd")]
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.node.compress_above = bytes;
+        self
+    }
+
+    /// The most bytes of one value in the second level, compressed where it is (default: 1 MiB); larger ones
+    /// stay in the process.
     pub fn max_remote_bytes(mut self, bytes: usize) -> Self {
         self.node.max_value = bytes;
         self

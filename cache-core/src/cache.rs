@@ -16,7 +16,7 @@ use crate::life::Life;
 use crate::load::within;
 use crate::marks::Kind;
 use crate::path::PathTarget;
-use crate::remote::Position;
+use crate::remote::Bookmark;
 use crate::stats::{Counters, Stats};
 use crate::tag::{IntoTags, TagName};
 use crate::verbs::Invalidating;
@@ -328,24 +328,29 @@ impl Cache {
         }
     }
 
-    /// Runs `future` so that it sees what was invalidated up to `position`, on whatever node that was: waits
+    /// Runs `future` so that it sees what was invalidated up to a bookmark, on whatever node that was: waits
     /// until this node has heard of it, for the [delivery limit](CacheBuilder::delivery_limit) at most, and
-    /// goes [past the cache](crate::bypass) where it has not by then.
-    pub async fn read_after<F: Future>(&self, position: Position, future: F) -> F::Output {
+    /// goes [past the cache](crate::bypass) where it has not by then, or goes by another server.
+    /// Without a remote it runs `future`.
+    pub async fn read_after<F: Future>(&self, bookmark: &Bookmark, future: F) -> F::Output {
         let Some(node) = &self.engine.node else {
-            return future.await;
+            return self.enter(future).await;
         };
+        self.engine.begin_node();
         let limit = Some(node.settings.delivery);
-        let reached = node.until(|node| {
-            let there = node.has_reached(position);
-            if !there {
+        let known = node.until(|node| match node.has_reached(bookmark) {
+            Some(false) => {
                 node.look_now();
+                false
             }
-            there
+            Some(true) | None => true,
         });
-        match within(&self.engine.clock, limit, reached).await {
-            Some(()) => self.enter(future).await,
-            None => crate::bypass(self.enter(future)).await,
+        let reached = within(&self.engine.clock, limit, known).await.is_some()
+            && node.has_reached(bookmark) == Some(true);
+        if reached {
+            self.enter(future).await
+        } else {
+            crate::bypass(self.enter(future)).await
         }
     }
 

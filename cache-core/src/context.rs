@@ -111,6 +111,24 @@ impl<F: Future> Future for Scoped<F> {
     }
 }
 
+/// The context in force somewhere, for what is run later: a future that is dropped has none.
+#[derive(Clone, Debug)]
+pub struct Around(Option<Arc<Context>>);
+
+impl Around {
+    /// That in force here.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(current())
+    }
+
+    /// Acts as there.
+    pub fn run<R>(&self, act: impl FnOnce() -> R) -> R {
+        let _restore = Restore::enter(self.0.clone());
+        act()
+    }
+}
+
 /// Puts the outer context back, also when the poll panics.
 pub(crate) struct Restore(Option<Arc<Context>>);
 

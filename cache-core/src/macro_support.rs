@@ -21,7 +21,8 @@ pub use crate::error::LoadTimeout;
 pub use crate::key::{CacheKey, KeyWriter};
 pub use crate::life::Life;
 pub use crate::spi::{
-    Call, CallKey, CallOptions, Finished, Function, Key, Looked, clear, lookup, lookup_anew, remove,
+    Call, CallKey, CallOptions, Finished, Function, Key, Looked, Sharing, clear, lookup,
+    lookup_anew, remove,
 };
 pub use crate::verbs::Invalidating;
 

@@ -64,6 +64,8 @@ pub(crate) struct NodeSettings {
     pub(crate) lease: Duration,
     /// The most bytes of one entry of the second level.
     pub(crate) max_value: usize,
+    /// Values of more bytes are compressed.
+    pub(crate) compress_above: usize,
 }
 
 impl Default for NodeSettings {
@@ -76,6 +78,7 @@ impl Default for NodeSettings {
             when_cut_off: CutOff::Bounded,
             lease: Duration::ZERO,
             max_value: 1 << 20,
+            compress_above: 4 << 10,
         }
     }
 }

@@ -106,6 +106,16 @@ pub(crate) fn warn_no_cache(name: &str) {
     });
 }
 
+/// Says that an invalidation was refused of which its caller does not hear, each time: what it was to drop is
+/// served on.
+#[cold]
+pub fn warn_refused(name: &str, error: &crate::InvalidateError) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(name, %error, "nothing was invalidated");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!("revalidate: `{name}` invalidated nothing: {error}");
+}
+
 /// Says, once, that a function's profile is none that the cache has, so that its values are not stored.
 #[cold]
 pub(crate) fn warn_unknown_profile(name: &str, profile: &str) {

@@ -14,9 +14,11 @@
 //! Applications give a remote to [`CacheBuilder::remote`](crate::CacheBuilder::remote) and see no more of this; it is for those who write one.
 //! [`Memory`] is the one in this process: the model of what a server does, and a remote for tests.
 
+mod bookmark;
 mod codec;
 mod envelope;
 mod memory;
+mod packing;
 
 use std::fmt;
 use std::future::Future;
@@ -27,9 +29,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub use self::bookmark::Bookmark;
 pub use self::codec::{RemoteCodec, RemoteValue};
 pub(crate) use self::envelope::{Envelope, Opened};
 pub use self::memory::Memory;
+pub(crate) use self::packing::{pack, unpack};
 
 /// What a call of a remote comes to.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, RemoteError>> + Send + 'a>>;

@@ -5,13 +5,16 @@ use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::context::{Scoped, process_cache};
 use crate::current::on_current;
+use crate::error::InvalidateError;
 use crate::key::{KeyBytes, KeyPath, KeyRef, KeyWriter, Space, beginnings, encoded};
 use crate::load::look;
 use crate::verbs::Invalidating;
 
 pub use crate::begun::Begun;
+pub use crate::context::Around;
 pub use crate::key::{Function, Key};
 pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked, Sharing};
+pub use crate::outward::warn_refused;
 pub use crate::path::path_tags;
 pub use crate::respond;
 pub use crate::tag::TagName;
@@ -96,6 +99,12 @@ pub fn remove(key: &CallKey) -> Invalidating {
 /// Drops the values of every call of a function.
 pub fn clear(function: &'static Function) -> Invalidating {
     on_current(|cache| cache.of_function(function).clear())
+}
+
+/// Why an invalidation was refused. `None`: it was applied.
+#[must_use]
+pub const fn refusal(invalidating: &Invalidating) -> Option<&InvalidateError> {
+    invalidating.refusal()
 }
 
 /// The process's cache, without a copy; `None` where one is entered, or none is current.

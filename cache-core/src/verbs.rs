@@ -13,7 +13,7 @@ use crate::error::InvalidateError;
 use crate::life::Span;
 use crate::load::within;
 use crate::marks::Kind;
-use crate::remote::Position;
+use crate::remote::Bookmark;
 use crate::tag::TagName;
 
 /// How far an invalidation got.
@@ -38,7 +38,7 @@ pub struct Invalidation {
     pub delivery: Delivery,
     /// Where it stands in the log, once it is acknowledged: for
     /// [`Cache::read_after`](crate::Cache::read_after) on another node.
-    pub position: Option<Position>,
+    pub bookmark: Option<Bookmark>,
 }
 
 /// An invalidation, a removal or a clearing that has been applied: awaiting it only waits for its
@@ -113,6 +113,14 @@ impl Invalidating {
         self
     }
 
+    /// Why nothing, or not all of it, was applied; known at once, whatever is still to be delivered.
+    pub(crate) const fn refusal(&self) -> Option<&InvalidateError> {
+        match &self.outcome {
+            Ok(_) => None,
+            Err(error) => Some(error),
+        }
+    }
+
     /// Repeats the invalidation once `delay` has passed, for data that is read from replicas which
     /// lag behind. It lives in memory, and is lost with the process. Outside of a tokio runtime a
     /// thread waits for it, by the machine's clock. A removal of a
@@ -184,7 +192,7 @@ impl IntoFuture for Invalidating {
             }) => Delivering::Waiting(Box::pin(delivered(engine, ticket, self.everywhere))),
             Ok(_) => Delivering::Over(ready(Ok(Invalidation {
                 delivery: Delivery::ThisProcess,
-                position: None,
+                bookmark: None,
             }))),
         })
     }
@@ -200,14 +208,14 @@ async fn delivered(
     };
     let limit = Some(node.settings.delivery);
     match within(&engine.clock, limit, node.outbox.delivered(ticket)).await {
-        Some(position) => Ok(Invalidation {
+        Some(bookmark) => Ok(Invalidation {
             delivery: Delivery::Everywhere,
-            position,
+            bookmark,
         }),
         None if everywhere => Err(InvalidateError::NotEverywhere),
         None => Ok(Invalidation {
             delivery: Delivery::Queued,
-            position: None,
+            bookmark: None,
         }),
     }
 }

@@ -168,12 +168,15 @@ impl<T: CacheWeight> CacheWeight for Vec<T> {
 
     fn remote_codec() -> Option<RemoteCodec<Self>> {
         T::remote_codec()?;
-        Some(RemoteCodec::new(write_all::<T>, read_all::<T>))
+        Some(RemoteCodec::new(
+            |values, to| write_all(values, to),
+            read_all::<T>,
+        ))
     }
 }
 
 /// Each after its length.
-fn write_all<T: CacheWeight>(values: &Vec<T>, to: &mut Vec<u8>) -> bool {
+fn write_all<T: CacheWeight>(values: &[T], to: &mut Vec<u8>) -> bool {
     let Some(codec) = T::remote_codec() else {
         return false;
     };

@@ -98,6 +98,7 @@ fn a_hit_of_a_function_allocates_nothing() {
             tags: Ok(vec![spi::TagName::user("a").unwrap()]),
             by_caller: false,
             keyed_on_caller: false,
+            sharing: spi::Sharing::Local,
             weigh: u64::cache_weight,
         };
         call.load(options, || async { spi::Finished::<_, ()>::Store(1_u64) })

@@ -18,6 +18,7 @@ async fn call(loads: u64) -> u64 {
         tags: Ok(Vec::new()),
         by_caller: false,
         keyed_on_caller: false,
+        sharing: cache_core::spi::Sharing::Local,
         weigh: u64::cache_weight,
     };
     match spi::lookup::<u64>(&CallKey::new(&FUNCTION)) {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use cache_core::spi::Begun;
-use cache_core::{Cache, KeyPath, Life, MAX_KEY_PARTS, NotStorable, Reason};
+use cache_core::{Cache, KeyPath, Life, MAX_KEY_BYTES, MAX_KEY_PARTS, NotStorable, Reason};
 
 const NONE: [&str; 0] = [];
 const LIFE: Life = Life::from_secs(600);
@@ -59,6 +59,23 @@ async fn parts_are_told_apart() {
     ] {
         cache.remove_beneath(&other).await.unwrap();
         assert!(has(&cache, &["a", "b"]).await, "{other:?}");
+    }
+}
+
+/// Nothing is stored under it, and what is left of it where its bytes end is the beginning of others.
+#[tokio::test]
+async fn what_is_no_key_drops_nothing() {
+    let cache = Cache::new();
+    put(&cache, &["user", "7"]);
+    let long = |bytes| "x".repeat(bytes);
+    for none in [
+        path(&[&long(MAX_KEY_BYTES - 16)]),
+        path(&[&long(MAX_KEY_BYTES + 1)]),
+        path(&["user", &long(MAX_KEY_BYTES - 16)]),
+        path(&["user"; MAX_KEY_PARTS + 1]),
+    ] {
+        cache.remove_beneath(&none).await.unwrap();
+        assert!(has(&cache, &["user", "7"]).await);
     }
 }
 

@@ -126,6 +126,7 @@ async fn a_lone_inner_load_limits_the_life_of_what_is_made_from_it() {
                 tags: Ok(Vec::new()),
                 by_caller: false,
                 keyed_on_caller: false,
+                sharing: cache_core::spi::Sharing::Local,
                 weigh: |_| 8,
             };
             let body = move || async move {

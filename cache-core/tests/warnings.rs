@@ -43,6 +43,7 @@ async fn a_profile_that_is_not_known_is_told_once() {
                 tags: Ok(Vec::new()),
                 by_caller: false,
                 keyed_on_caller: false,
+                sharing: cache_core::spi::Sharing::Local,
                 weigh: u64::cache_weight,
             };
             lookup_anew::<u64>(&CallKey::new(&FUNCTION))

@@ -5,6 +5,8 @@ mod expression;
 mod parse;
 mod pattern;
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -55,6 +57,24 @@ impl Condition {
         }
     }
 
+    /// Whether it holds, or might once variables are known that are not yet: it might if it asks for one.
+    pub(crate) fn may_hold(
+        &self,
+        variables: &dyn Variables,
+        unknown: fn(&Variable) -> bool,
+    ) -> bool {
+        // Code that panics while a panic is under way would end the process.
+        if matches!(self, Self::Closure(_)) && std::thread::panicking() {
+            return true;
+        }
+        let known = Known {
+            variables,
+            unknown,
+            asked: Cell::new(false),
+        };
+        self.holds(&known) || known.asked.get()
+    }
+
     /// The variables that its expression reads; those of a closure are not known.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         match self {
@@ -62,6 +82,24 @@ impl Condition {
             Self::Closure(_) => Vec::new(),
         }
         .into_iter()
+    }
+}
+
+/// Variables of which some are not known yet.
+struct Known<'v> {
+    variables: &'v dyn Variables,
+    unknown: fn(&Variable) -> bool,
+    /// Whether one of those was asked for.
+    asked: Cell<bool>,
+}
+
+impl Variables for Known<'_> {
+    fn get(&self, variable: &Variable) -> Option<Cow<'_, str>> {
+        if (self.unknown)(variable) {
+            self.asked.set(true);
+            return None;
+        }
+        self.variables.get(variable)
     }
 }
 

@@ -382,6 +382,14 @@ pub enum DeployError {
         /// The policy.
         policy: PolicyName,
     },
+    /// A `ResponseCache` has a key that refers to nothing of the request, and does not say that this is meant.
+    #[error(
+        "EveryUriAlike: {policy} has a key that refers to nothing of the request, so that one response would answer every URI: add `<KeyFragment ref=\"request.uri\"/>`, or say `answer_every_uri_alike()`"
+    )]
+    EveryUriAlike {
+        /// The policy.
+        policy: PolicyName,
+    },
     /// A policy says what cannot be carried out.
     #[error("InvalidPolicy: {policy} cannot be carried out: {error}")]
     Policy {
@@ -402,6 +410,7 @@ impl DeployError {
             Self::CacheResourceName { .. } => "CacheResourceName",
             Self::CacheResourceTwice { .. } => "CacheResourceTwice",
             Self::ResponseContent { .. } => "ResponseContent",
+            Self::EveryUriAlike { .. } => "EveryUriAlike",
             Self::Policy { .. } => "InvalidPolicy",
         }
     }

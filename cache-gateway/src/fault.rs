@@ -1,7 +1,7 @@
 //! What a request gets that a policy ended: the gateways' fault.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -16,6 +16,9 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
+    /// The name of the fault of an invalidation that its caller may not make, or not here.
+    pub(crate) const REFUSED: &'static str = "InvalidationRefused";
+
     /// A policy failed.
     pub(crate) const fn failed(kind: &'static str, name: &'static str, text: String) -> Self {
         Self {
@@ -26,14 +29,10 @@ impl Fault {
         }
     }
 
-    /// A client asked for what it may not have.
-    pub(crate) const fn forbidden(kind: &'static str, name: &'static str, text: String) -> Self {
-        Self {
-            status: StatusCode::FORBIDDEN,
-            kind,
-            name,
-            text,
-        }
+    /// The same, with the status of what the client did.
+    pub(crate) const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
@@ -43,8 +42,13 @@ impl Fault {
         } });
         let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = self.status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        for (name, value) in [
+            (CONTENT_TYPE, "application/json"),
+            (CACHE_CONTROL, "no-store"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
         response
     }
 }

@@ -22,6 +22,7 @@ use crate::{PolicyName, Variable};
 /// | `lookupcache.{policy}.cachehit` | `true` or `false` |
 /// | `lookupcache.{policy}.cachename`, `.cachekey`, `.assignto` | the cache, the key as it is printed, the variable that is set |
 /// | `populatecache.{policy}.failed` | `true` where the value is not stored that was to be |
+/// | `invalidatecache.{policy}.failed` | `true` where the request does not say what is to be dropped, or may not drop it |
 /// | `responsecache.{policy}.cachename`, `.cachekey`, `.cachehit` | as of a look-up |
 /// | `responsecache.{policy}.invalidentry` | `true` where an entry was there, and was valid no more |
 /// | `fault.name` | why the last policy failed that did |

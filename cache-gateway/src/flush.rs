@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use cache_core::Cache;
+use cache_core::spi::refusal;
+use cache_core::{Cache, InvalidateError};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -39,6 +40,9 @@ pub struct FlushByHeader<A> {
     flush: Arc<Flush>,
     authorise: A,
 }
+
+/// What its faults are of.
+const KIND: &str = "flushbyheader";
 
 /// What is dropped.
 #[derive(Debug)]
@@ -86,7 +90,8 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// [`DeployError`]
+    /// [`DeployError`], also where the key refers to a form or to the response: of a request with the header,
+    /// its head alone is known then.
     ///
     /// # Panics
     ///
@@ -102,7 +107,7 @@ impl Proxy {
         A: Fn(&Parts) -> F,
         F: Future<Output = bool> + Send + 'static,
     {
-        let checked = policy.check();
+        let checked = policy.check_with_head();
         let site = self.deployed(
             policy.name(),
             policy.resource(),
@@ -119,11 +124,27 @@ impl Proxy {
 }
 
 impl Flush {
-    fn run(&self, request: &mut Request<()>) {
+    /// Whether a request with these headers asks for it.
+    fn is_asked_for(&self, headers: &HeaderMap) -> bool {
+        let enabled = match &self.what {
+            What::Tags(_) => true,
+            What::Policy(act) => act.is_enabled(),
+        };
+        enabled && headers.contains_key(&self.header)
+    }
+
+    fn run(&self, request: &mut Request<()>) -> Result<(), Fault> {
         match &self.what {
             What::Tags(cache) => {
-                // What is no tag has nothing; the others count.
-                drop(cache.invalidate_cache(tags(request.headers(), &self.header)));
+                let dropping = cache.invalidate_cache(tags(request.headers(), &self.header));
+                match refusal(&dropping) {
+                    // What is no tag has nothing; the others count.
+                    None | Some(InvalidateError::InvalidTag { .. }) => Ok(()),
+                    Some(error) => {
+                        let text = format!("The flush by {} dropped nothing: {error}", self.header);
+                        Err(Fault::failed(KIND, Fault::REFUSED, text))
+                    }
+                }
             }
             What::Policy(act) => {
                 let flow = Flow::of(request, &act.site.cache);
@@ -133,7 +154,7 @@ impl Flush {
                     flow: &flow,
                     response: None,
                 };
-                act.drop_entries(&message);
+                act.invalidate(&message)
             }
         }
     }
@@ -205,17 +226,20 @@ where
         let service = self.inner.clone();
         let flush = Arc::clone(&self.layer.flush);
         let (parts, body) = request.into_parts();
-        let asked = parts.headers.contains_key(&flush.header);
+        let asked = flush.is_asked_for(&parts.headers);
         let may = asked.then(|| (self.layer.authorise)(&parts));
         PolicyFuture::new(async move {
             let mut request = Request::from_parts(parts, ());
             if let Some(may) = may {
                 if !may.await {
                     let text = format!("This request may not flush by {}.", flush.header);
-                    let fault = Fault::forbidden("flushbyheader", "NotAuthorised", text);
-                    return Ok(fault.response().map(PolicyBody::<ResBody>::fault));
+                    let fault = Fault::failed(KIND, "NotAuthorised", text);
+                    let fault = fault.with_status(StatusCode::FORBIDDEN);
+                    return Ok(fault.response().map(PolicyBody::fault));
                 }
-                flush.run(&mut request);
+                if let Err(fault) = flush.run(&mut request) {
+                    return Ok(fault.response().map(PolicyBody::fault));
+                }
             }
             let request = request.map(|()| body);
             Ok(send(service, request).await?.map(PolicyBody::inner))

@@ -1,9 +1,8 @@
 //! Reading a request's form for its parameters, and giving its body on as it came.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
@@ -13,7 +12,16 @@ use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 
 /// The most that is read of a form: past it its parameters have no value.
-const MAX_FORM_BYTES: usize = 64 << 10;
+pub(crate) const MAX_FORM_BYTES: usize = 64 << 10;
+
+/// What was read of a request's form.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// It is none, or broke off.
+    None,
+    TooLong,
+    Whole(Bytes),
+}
 
 pin_project! {
     /// The body of a request that policies have seen: as it came, also where its beginning was read.
@@ -21,7 +29,9 @@ pin_project! {
     where
         B: Body,
     {
-        read: VecDeque<Result<Frame<B::Data>, B::Error>>,
+        read: Bytes,
+        // What came next, and was no more of the form.
+        last: Option<Result<Frame<B::Data>, B::Error>>,
         #[pin]
         rest: Rest<B>,
     }
@@ -32,13 +42,16 @@ pin_project! {
     enum Rest<B> {
         Plain { #[pin] body: B },
         Begun { body: Pin<Box<B>> },
+        // Not every body may be asked again.
+        Ended,
     }
 }
 
 impl<B: Body> RequestBody<B> {
     pub(crate) const fn new(body: B) -> Self {
         Self {
-            read: VecDeque::new(),
+            read: Bytes::new(),
+            last: None,
             rest: Rest::Plain { body },
         }
     }
@@ -64,19 +77,32 @@ impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
-        match (this.read.pop_front(), this.rest.project()) {
-            (Some(frame), _) => Poll::Ready(Some(frame)),
-            (None, RestProjected::Plain { body }) => body.poll_frame(cx),
-            (None, RestProjected::Begun { body }) => body.as_mut().poll_frame(cx),
+        let mut this = self.project();
+        if !this.read.is_empty() {
+            let read = std::mem::take(this.read);
+            return Poll::Ready(Some(Ok(Frame::data(read))));
         }
+        if let Some(last) = this.last.take() {
+            return Poll::Ready(Some(last));
+        }
+        let frame = match this.rest.as_mut().project() {
+            RestProjected::Plain { body } => ready!(body.poll_frame(cx)),
+            RestProjected::Begun { body } => ready!(body.as_mut().poll_frame(cx)),
+            RestProjected::Ended => None,
+        };
+        if frame.is_none() {
+            this.rest.set(Rest::Ended);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         self.read.is_empty()
+            && self.last.is_none()
             && match &self.rest {
                 Rest::Plain { body } => body.is_end_stream(),
                 Rest::Begun { body } => body.is_end_stream(),
+                Rest::Ended => true,
             }
     }
 
@@ -84,10 +110,11 @@ impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
         let rest = match &self.rest {
             Rest::Plain { body } => body.size_hint(),
             Rest::Begun { body } => body.size_hint(),
+            Rest::Ended => SizeHint::with_exact(0),
         };
-        let data =
-            |frame: &Result<Frame<Bytes>, _>| frame.as_ref().ok()?.data_ref().map(Bytes::len);
-        let read = self.read.iter().filter_map(data).sum::<usize>() as u64;
+        let last = self.last.as_ref().and_then(|last| last.as_ref().ok());
+        let last = last.and_then(Frame::data_ref).map_or(0, Bytes::len);
+        let read = (self.read.len() + last) as u64;
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(read));
         if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
@@ -97,32 +124,42 @@ impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
     }
 }
 
-/// Reads the body of a request that is a form: the form, where it is all there and no larger than is
-/// read, and the request with its body as it came.
-pub(crate) async fn read<B>(request: Request<B>) -> (Option<Bytes>, Request<RequestBody<B>>)
+/// Reads the body of a request that is a form, and no more of it than is read of one; the request has its
+/// body still, as it came but for the bounds of its frames.
+pub(crate) async fn read<B>(request: Request<B>) -> (Form, Request<RequestBody<B>>)
 where
     B: Body<Data = Bytes>,
 {
     if !is_form(request.headers()) || request.body().is_end_stream() {
-        return (None, request.map(RequestBody::new));
+        return (Form::None, request.map(RequestBody::new));
     }
     let (parts, body) = request.into_parts();
     let mut body = Box::pin(body);
-    let (mut read, mut form) = (VecDeque::new(), BytesMut::new());
-    let mut whole = true;
-    while let Some(frame) = body.frame().await {
-        // Errors and trailers are for whoever reads it after us.
-        let data = frame.as_ref().ok().and_then(Frame::data_ref);
-        whole = data.is_some_and(|data| form.len() + data.len() <= MAX_FORM_BYTES);
-        form.extend_from_slice(data.filter(|_| whole).map_or(&[], Bytes::as_ref));
-        read.push_back(frame);
-        if !whole {
-            break;
+    let mut read = BytesMut::new();
+    // Errors and trailers are for whoever reads it after us. Nothing of the form comes after trailers.
+    let (whole, last) = loop {
+        match body.frame().await.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) if data.len() <= MAX_FORM_BYTES - read.len() => {
+                read.extend_from_slice(&data);
+            }
+            Some(Ok(Ok(data))) => break (None, Some(Ok(Frame::data(data)))),
+            Some(Ok(Err(trailers))) => break (Some(true), Some(Ok(trailers))),
+            Some(Err(error)) => break (Some(false), Some(Err(error))),
+            None => break (Some(true), None),
         }
-    }
-    let rest = Rest::Begun { body };
-    let request = Request::from_parts(parts, RequestBody { read, rest });
-    (whole.then(|| form.freeze()), request)
+    };
+    let read = read.freeze();
+    let form = match whole {
+        Some(true) => Form::Whole(read.clone()),
+        Some(false) => Form::None,
+        None => Form::TooLong,
+    };
+    let rest = match last {
+        Some(_) => Rest::Begun { body },
+        None => Rest::Ended,
+    };
+    let body = RequestBody { read, last, rest };
+    (form, Request::from_parts(parts, body))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

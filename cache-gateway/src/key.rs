@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use cache_core::{KeyPath, KeyWriter};
+use cache_core::{KeyPath, KeyWriter, MAX_KEY_PARTS};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -117,22 +117,32 @@ impl CacheKey {
             Some(prefix) => Head::Prefix(prefix),
             None => Head::Scope(Names::of(scope, context, place, variables)?),
         };
-        let mut key = EntryKey {
+        let key = EntryKey {
             head,
-            fragments: SmallVec::new(),
+            fragments: self.resolve_fragments(variables)?,
             accepts: SmallVec::new(),
         };
-        for fragment in &self.fragments {
-            key.fragments.push(match fragment {
-                Fragment::Literal(text) => Text::one(Cow::Borrowed(text)),
-                Fragment::Ref(variable) => {
-                    Text::of(variable, variables)?.ok_or_else(|| KeyError::Unresolved {
-                        variable: variable.clone(),
-                    })?
-                }
-            });
-        }
         key.within_limits()
+    }
+
+    /// Its fragments alone, for what goes by them whatever else the key is made of.
+    pub(crate) fn resolve_fragments<'a>(
+        &'a self,
+        variables: &'a dyn Variables,
+    ) -> Result<Fragments<'a>, KeyError> {
+        let resolved = self.fragments.iter().map(|fragment| match fragment {
+            Fragment::Literal(text) => Ok(Text::one(Cow::Borrowed(text))),
+            Fragment::Ref(variable) => {
+                Text::of(variable, variables)?.ok_or_else(|| KeyError::Unresolved {
+                    variable: variable.clone(),
+                })
+            }
+        });
+        let fragments = Fragments(resolved.collect::<Result<_, _>>()?);
+        // No entry has longer ones.
+        check_length(fragments.texts())?;
+        check_parts(fragments.count() + 1)?;
+        Ok(fragments)
     }
 }
 
@@ -144,7 +154,7 @@ impl CacheKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryKey<'a> {
     head: Head<'a>,
-    fragments: SmallVec<[Text<'a>; 4]>,
+    fragments: Fragments<'a>,
     accepts: SmallVec<[Option<Text<'a>>; 4]>,
 }
 
@@ -158,10 +168,14 @@ enum Head<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Text<'a> {
     text: Cow<'a, str>,
-    /// How many values the text is. `1,2` sent as one value is not `1` and `2`: a handler may make
-    /// another response of it.
+    /// How many values the text is, with a comma between. `1,2` sent as one value is not `1` and `2`: a handler
+    /// may make another response of it.
     values: usize,
 }
+
+/// The fragments of a key, with their values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Fragments<'a>(SmallVec<[Text<'a>; 4]>);
 
 impl<'a> Text<'a> {
     const fn one(text: Cow<'a, str>) -> Self {
@@ -170,22 +184,79 @@ impl<'a> Text<'a> {
 
     /// The value of a variable, if it has one.
     fn of(variable: &Variable, variables: &'a dyn Variables) -> Result<Option<Self>, KeyError> {
+        let count = || variables.get(&variable.with_part(Part::Count)?);
         let Some(text) = variables.get(variable) else {
-            return Ok(None);
+            // It was sent all the same, and what of it differs cannot be seen.
+            return count().map_or(Ok(None), |_| {
+                let variable = variable.clone();
+                Err(KeyError::NotText { variable })
+            });
         };
         let commas = text.bytes().filter(|byte| *byte == b',').count();
         let mut values = 1;
         if commas > 0
-            && let Some(all) = variable.with_part(Part::Count)
-            && let Some(count) = variables.get(&all)
+            && let Some(count) = count().and_then(|count| count.parse::<usize>().ok())
+            && count > 1
         {
-            values = count.parse().unwrap_or(1);
-            if values > 1 && commas >= values {
+            values = count;
+            if commas + 1 != count {
                 let variable = variable.clone();
                 return Err(KeyError::Ambiguous { variable });
             }
         }
         Ok(Some(Self { text, values }))
+    }
+
+    /// Its values, each a part of a path.
+    fn parts(&self, path: KeyPath) -> KeyPath {
+        match self.values {
+            1 => path.part(&*self.text),
+            _ => self.text.split(',').fold(path, KeyPath::part),
+        }
+    }
+
+    /// The parts that its text might be as well: proxies join the values of a header, with commas.
+    fn parts_otherwise(&self, path: KeyPath) -> Option<KeyPath> {
+        if self.values > 1 {
+            return Some(path.part(&*self.text));
+        }
+        let several = self.text.contains(',');
+        several.then(|| {
+            self.text
+                .split(',')
+                .map(str::trim)
+                .fold(path, KeyPath::part)
+        })
+    }
+}
+
+impl Fragments<'_> {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|fragment| &*fragment.text)
+    }
+
+    /// How many values they are.
+    fn count(&self) -> usize {
+        self.0.iter().map(|fragment| fragment.values).sum()
+    }
+
+    /// Each value a part, so that what is dropped by the first of several finds the entry.
+    fn path(&self) -> KeyPath {
+        let texts = self.0.iter();
+        texts.fold(KeyPath::new(), |path, fragment| fragment.parts(path))
+    }
+
+    /// The paths of all that begins with them, whatever their prefix or scope. Where a fragment could have
+    /// been sent otherwise, what was stored of that goes too, with all that is beneath it.
+    pub(crate) fn beneath(&self) -> Vec<KeyPath> {
+        let (mut paths, mut path) = (Vec::new(), KeyPath::new());
+        for fragment in &self.0 {
+            let otherwise = fragment.parts_otherwise(path.clone());
+            paths.extend(otherwise.filter(|path| path.len() < MAX_KEY_PARTS));
+            path = fragment.parts(path);
+        }
+        paths.push(path);
+        paths
     }
 }
 
@@ -196,8 +267,8 @@ impl cache_core::CacheKey for Text<'_> {
     }
 }
 
-/// What of a key are not its fragments: the last part of its path, so that the fragments alone are the
-/// beginning of all keys that have them.
+/// What of a key are not its fragments: it follows them in its path, so that the fragments alone are the
+/// beginning of all keys that have them. No text is written alike.
 struct Rest<'k, 'a>(&'k EntryKey<'a>);
 
 impl cache_core::CacheKey for Rest<'_, '_> {
@@ -212,7 +283,9 @@ impl cache_core::CacheKey for Rest<'_, '_> {
                 names.encode(key);
             }
         }
-        self.0.accepts.as_slice().encode(key);
+        // Which of the values are one fragment's.
+        let values = self.0.fragments.0.iter().map(|fragment| fragment.values);
+        values.collect::<SmallVec<[usize; 4]>>().encode(key);
     }
 }
 
@@ -221,17 +294,17 @@ impl<'a> EntryKey<'a> {
     ///
     /// [`PurgeChildEntries`]: crate::InvalidateCache::purge_child_entries
     pub fn fragments(&self) -> impl Iterator<Item = &str> {
-        self.fragments.iter().map(|fragment| &*fragment.text)
+        self.fragments.texts()
     }
 
-    /// The path of what begins with its fragments, whatever their prefix or scope.
-    pub(crate) fn children(&self) -> KeyPath {
-        self.fragments.iter().fold(KeyPath::new(), KeyPath::part)
-    }
-
-    /// The path that it is stored under.
+    /// The path that it is stored under. What it is divided by comes last: without, it is the beginning of all
+    /// entries into which it is divided.
     pub(crate) fn path(&self) -> KeyPath {
-        self.children().part(Rest(self))
+        let path = self.fragments.path().part(Rest(self));
+        match self.accepts.as_slice() {
+            [] => path,
+            accepts => path.part(accepts),
+        }
     }
 
     /// The same key, divided by what each of these variables is; one without a value is a value too.
@@ -260,15 +333,28 @@ impl<'a> EntryKey<'a> {
     }
 
     fn within_limits(self) -> Result<Self, KeyError> {
-        let length = self
-            .parts()
-            .map(|part| part.len() + SEPARATOR.len())
-            .sum::<usize>();
-        let length = length.saturating_sub(SEPARATOR.len());
-        if length > MAX_PRINTED_KEY_BYTES {
-            return Err(KeyError::TooLong { length });
-        }
+        check_length(self.parts())?;
+        check_parts(self.fragments.count() + 1 + usize::from(!self.accepts.is_empty()))?;
         Ok(self)
+    }
+}
+
+/// Whether a key of these parts is not too long when it is printed.
+fn check_length<'p>(parts: impl Iterator<Item = &'p str>) -> Result<(), KeyError> {
+    let length = parts
+        .map(|part| part.len() + SEPARATOR.len())
+        .sum::<usize>();
+    match length.saturating_sub(SEPARATOR.len()) {
+        ..=MAX_PRINTED_KEY_BYTES => Ok(()),
+        length => Err(KeyError::TooLong { length }),
+    }
+}
+
+/// Whether a path may have so many parts.
+const fn check_parts(parts: usize) -> Result<(), KeyError> {
+    match parts {
+        ..=MAX_KEY_PARTS => Ok(()),
+        parts => Err(KeyError::TooManyParts { parts }),
     }
 }
 
@@ -310,6 +396,24 @@ pub enum KeyError {
     Ambiguous {
         /// The variable.
         variable: Variable,
+    },
+    /// A variable has a value that is no text, or one that stands for bytes which are none: others would look
+    /// the same.
+    #[error(
+        "the key depends on {variable}, which has a value with this request that is no UTF-8 text: it is not cached, as others that differ would look the same"
+    )]
+    NotText {
+        /// The variable.
+        variable: Variable,
+    },
+    /// The key has too many parts: its fragments, each value of one that was sent as several, the prefix or
+    /// scope, and what [`UseAcceptHeader`](crate::ResponseCache::use_accept_header) divides by.
+    #[error(
+        "the key has {parts} parts, each value of a header or parameter that is sent several times being one; the most is {MAX_KEY_PARTS}"
+    )]
+    TooManyParts {
+        /// How many.
+        parts: usize,
     },
     /// The key is longer than [`MAX_PRINTED_KEY_BYTES`].
     #[error("the key has {length} bytes; the most is {MAX_PRINTED_KEY_BYTES}")]

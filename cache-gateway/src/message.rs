@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri};
 
 use crate::{Flow, Part, Variable, Variables};
@@ -80,6 +81,13 @@ impl Variables for Message<'_> {
         let head = self.head;
         let response = |status: StatusCode| Cow::Owned(status.as_u16().to_string());
         match variable {
+            // HTTP/2 has it in the URI.
+            Variable::RequestHeader(name, part)
+                if *name == HOST && !head.headers.contains_key(HOST) =>
+            {
+                let host = part.of(head.uri.authority().map(|host| host.as_str()));
+                host.map(|host| Cow::Owned(host.into_owned()))
+            }
             Variable::RequestHeader(name, part) => header(&head.headers, name, *part),
             Variable::QueryParam(name, part) => param(head.uri.query()?.as_bytes(), name, *part),
             Variable::FormParam(name, part) => param(head.form.as_ref()?, name, *part),
@@ -103,6 +111,9 @@ impl Variables for Message<'_> {
 /// `None` also where a value is no text: what cannot be told apart is no part of a key.
 fn header<'h>(headers: &'h HeaderMap, name: &HeaderName, part: Part) -> Option<Cow<'h, str>> {
     let values = headers.get_all(name).iter();
+    if part == Part::Count {
+        return part.of(values.map(|_| ""));
+    }
     let values: Option<Vec<&str>> = values
         .map(|value| std::str::from_utf8(value.as_bytes()).ok())
         .collect();
@@ -116,10 +127,8 @@ fn param(encoded: &[u8], wanted: &str, part: Part) -> Option<Cow<'static, str>> 
         .map(|(_, value)| value)
         .collect();
     // What stands for bytes that are no text would stand for all of them.
-    if values
-        .iter()
-        .any(|value| value.contains(char::REPLACEMENT_CHARACTER))
-    {
+    let is_text = |value: &Cow<'_, str>| !value.contains(char::REPLACEMENT_CHARACTER);
+    if part != Part::Count && !values.iter().all(is_text) {
         return None;
     }
     let value = part.of(values.iter().map(|value| &**value))?;

@@ -24,7 +24,9 @@ use thiserror::Error;
 /// assert_eq!(variables.named("request.queryparam.userid"), None);
 /// ```
 pub trait Variables {
-    /// The value; `None` where there is none, which is another thing than an empty one.
+    /// The value; `None` where there is none, which is another thing than an empty one, and where one was
+    /// sent that is no text. The two differ in the [`Count`](Part::Count) of its values, which is `None` only
+    /// for the first.
     fn get(&self, variable: &Variable) -> Option<Cow<'_, str>>;
 
     /// The value of the variable of this name; `None` also where there can be none of it.
@@ -63,7 +65,7 @@ where
 /// | `request.header.NAME` | a request's header, whatever the name's case |
 /// | `request.queryparam.NAME` | a parameter of its query, decoded |
 /// | `request.formparam.NAME` | a parameter of its body, where that is a form, decoded |
-/// | `request.path`, `request.uri`, `request.verb` | its path; its path and query; its method |
+/// | `request.path`, `request.uri`, `request.verb` | its path; its path and query, without the host, which is `request.header.host`; its method |
 /// | `proxy.pathsuffix` | what follows the proxy's base path in its path |
 /// | `client.ip` | the address it came from |
 /// | `response.header.NAME`, `response.status.code`, `response.content` | of the response |

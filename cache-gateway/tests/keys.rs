@@ -246,6 +246,56 @@ fn several_values_are_not_one_that_reads_like_them() {
 }
 
 #[test]
+fn values_are_one_fragments_or_anothers() {
+    let key = CacheKey::new();
+    let key = key
+        .reference("request.queryparam.v")
+        .reference("request.queryparam.w");
+    let here = place();
+    let resolve = |sent| key.resolve(Scope::Global, None, &here, sent).unwrap();
+    let (left, right) = (
+        Sent(vec![("v", "1"), ("v", "2"), ("w", "3")]),
+        Sent(vec![("v", "1"), ("w", "2"), ("w", "3")]),
+    );
+    assert!(same(&resolve(&left), &resolve(&left)));
+    assert!(!same(&resolve(&left), &resolve(&right)));
+}
+
+#[test]
+fn a_key_has_at_most_sixteen_parts() {
+    let key = CacheKey::new().reference("request.queryparam.w");
+    let policy = ResponseCache::new("R", key.clone(), ExpirySettings::timeout(60));
+    let divided = policy.use_accept_header(true);
+    let here = place();
+    for (values, fits, fits_divided) in [(14, true, true), (15, true, false), (16, false, false)] {
+        let sent = Sent(vec![("w", "1"); values]);
+        let plain = key.resolve(Scope::Global, None, &here, &sent);
+        let accepting = divided.entry_key(&here, &sent);
+        assert_eq!((plain.is_ok(), accepting.is_ok()), (fits, fits_divided));
+        if !fits {
+            assert_eq!(plain, Err(KeyError::TooManyParts { parts: 17 }));
+        }
+    }
+}
+
+/// What was sent and is no text is no absent value.
+#[test]
+fn a_value_that_is_no_text_is_no_key() {
+    let here = place();
+    let flow = Flow::from([("request.header.accept.values.count", "1")]);
+    let variable = Variable::from("request.header.accept");
+    let key = CacheKey::new().reference("request.header.accept");
+    let not_text = KeyError::NotText { variable };
+    assert_eq!(
+        key.resolve(Scope::Global, None, &here, &flow),
+        Err(not_text.clone())
+    );
+    let policy = ResponseCache::new("R", CacheKey::new(), ExpirySettings::timeout(60));
+    let policy = policy.use_accept_header(true);
+    assert_eq!(policy.entry_key(&here, &flow), Err(not_text));
+}
+
+#[test]
 fn parts_of_several_values() {
     for (name, part) in [
         ("request.header.x", Part::All),

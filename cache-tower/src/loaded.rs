@@ -260,8 +260,8 @@ impl Loaded {
     ) {
         let cookie = self.sent.contains_key(COOKIE);
         let of_one_client = answers_the_client(parts.status)
-            // Directed, a policy may be refused by what the client sent.
-            || self.config.directed && refusal == Refusal::Policy
+            // Directed, a policy may be refused by what the client sent: others still have what is stored.
+            || self.config.directed && refusal == Refusal::Policy && self.held.is_some()
             || self.config.is_shared_by_cookies() && concerns_one_cookie(refusal, cookie);
         // What is stored is as good as it was where this says nothing of it.
         if of_one_client || (is_error(parts.status) && self.held.is_some()) {
@@ -305,7 +305,10 @@ impl Loaded {
         let own = std::mem::replace(&mut self.own_tags, Ok(Vec::new()));
         self.scope.tag(own);
         self.scope.tag(self.resource.groups(&parts.headers));
-        if let Some(policy) = parts.extensions.get::<CachePolicy>() {
+        let said = self.declared.policy.as_ref();
+        if let Some(policy) = parts.extensions.get::<CachePolicy>()
+            && policy.stands_above(said)
+        {
             let texts = policy.tag_texts().iter();
             self.scope
                 .tag(texts.map(|tag| TagName::user(tag)).collect());

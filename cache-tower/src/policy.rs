@@ -24,6 +24,8 @@ pub struct CachePolicy {
     word: Word,
     tags: Vec<Box<str>>,
     public: bool,
+    /// Whether it is of something around the handler, whose own word stands above it.
+    yields: bool,
 }
 
 /// What a policy says of storing.
@@ -43,6 +45,7 @@ impl CachePolicy {
             word: Word::Store,
             tags: Vec::new(),
             public: false,
+            yields: false,
         }
     }
 
@@ -80,6 +83,7 @@ impl CachePolicy {
             word: Word::NoStore,
             tags: Vec::new(),
             public: false,
+            yields: false,
         }
     }
 
@@ -96,6 +100,17 @@ impl CachePolicy {
     pub const fn public(mut self) -> Self {
         self.public = true;
         self
+    }
+
+    /// The same, below what the handler said before of the response that this one confirms.
+    pub(crate) const fn yielding(mut self) -> Self {
+        self.yields = true;
+        self
+    }
+
+    /// Whether it stands above what was said before.
+    pub(crate) fn stands_above(&self, said: Option<&Self>) -> bool {
+        !self.yields || said.is_none_or(|said| said.yields)
     }
 
     pub(crate) const fn word(&self) -> Word {

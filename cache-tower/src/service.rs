@@ -195,8 +195,11 @@ impl<S> CacheService<S> {
                 return ResponseFuture::ready(response);
             }
             Usable::Unstorable(code) => {
-                // One more that is not stored: passed on as it is, unless a proxy's next may be.
-                if self.config.manner == Manner::Application || admitted.head || admitted.range {
+                // One more that is not stored: passed on as it is, unless the next may be, of a proxy's or
+                // where each response is judged by a policy.
+                let judged = self.config.directed && code == Refusal::Policy.code();
+                let next_may_be = self.config.manner == Manner::SharedProxy || judged;
+                if !next_may_be || admitted.head || admitted.range {
                     return self.refuse(cache, request, Refusal::from_code(code));
                 }
                 Reason::NotStorable(NotStorable::Response)

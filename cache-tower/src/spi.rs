@@ -5,12 +5,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use cache_core::Life;
 use cache_core::spi::TagName;
 use http::header::CACHE_STATUS;
 use http::{HeaderMap, Request};
 
 use crate::freshness::{CacheControl, explicit_lifetime, initial_age};
 use crate::layer::CacheLayer;
+use crate::policy::CachePolicy;
 use crate::refusal::Refusal;
 
 /// What a directed layer does with a request: an extension of it.
@@ -38,6 +40,13 @@ impl Directions {
 /// A layer that is directed. A request without directions passes by.
 pub fn directed() -> CacheLayer {
     CacheLayer::new().directed()
+}
+
+/// The lifetime that is given to a response whose handler says none. Where the response is a 304, what the
+/// handler said of the stored one stands above it.
+#[must_use]
+pub fn lifetime(life: Life) -> CachePolicy {
+    CachePolicy::ttl(life).yielding()
 }
 
 /// What `s-maxage`, `max-age` or `Expires` of a response leave of its lifetime, the first of them that is

@@ -215,3 +215,158 @@ async fn what_a_handler_may_have_changed_is_dropped_though_nobody_waits_for_its_
     settle().await;
     assert_eq!(text(&app, uri).await, "token 2");
 }
+
+/// Whether there is a response by which a condition could be judged, or not.
+#[tokio::test]
+async fn a_condition_on_a_response_that_never_comes_holds() {
+    let by_code =
+        Condition::when(|flow| flow.named("response.status.code").as_deref() == Some("200"));
+    let of_request = Condition::when(|flow| flow.named("request.verb").as_deref() == Some("PUT"));
+    for (when, drops) in [
+        ("response.status.code < 400".into(), true),
+        (
+            r#"request.verb = "GET" and response.header.changed = "1""#.into(),
+            true,
+        ),
+        (
+            r#"request.verb = "PUT" and response.status.code < 400"#.into(),
+            false,
+        ),
+        (r#"request.verb = "PUT""#.into(), false),
+        (by_code, true),
+        (of_request, false),
+    ] {
+        let context = format!("{when:?}");
+        let (_, proxy, _) = setup();
+        let (app, _) = app(&proxy, find(token_key()), keep(token_key()));
+        let uri = "/?client_id=a";
+        text(&app, uri).await;
+        let never = any(std::future::pending::<()>);
+        let never = never.layer(proxy.layer(drop_entry(token_key())).unwrap().when(when));
+        let never = Router::new().route("/", never);
+        let left = tokio::spawn(async move { get(&never, uri).await });
+        settle().await;
+        left.abort();
+        settle().await;
+        let token = if drops { "token 2" } else { "token 1" };
+        assert_eq!(text(&app, uri).await, token, "{context}");
+    }
+}
+
+/// A closure that panics is not asked again while its panic unwinds, which would end the process.
+#[tokio::test]
+async fn a_condition_that_panics_does_so_once() {
+    let (_, proxy, _) = setup();
+    let (app, _) = app(&proxy, find(token_key()), keep(token_key()));
+    let uri = "/?client_id=a";
+    text(&app, uri).await;
+    let layer = proxy.layer(drop_entry(token_key())).unwrap();
+    let layer = layer.when(Condition::when(|_| panic!("of the condition")));
+    let drop = Router::new().route("/", any(|| async {}).layer(layer));
+    let panicked = tokio::spawn(async move { get(&drop, uri).await }).await;
+    assert!(panicked.unwrap_err().is_panic());
+    assert_eq!(text(&app, uri).await, "token 2");
+}
+
+/// Child entries are known by their fragments: what else is in the key may be missing, or too long.
+#[tokio::test]
+async fn child_entries_need_nothing_but_fragments() {
+    let user = || CacheKey::new().reference("request.header.user");
+    let unset = CacheContext::new().application(revalidate::gateway::Value::of("nobody"));
+    for policy in [
+        drop_entry(user().prefix("x".repeat(3000))),
+        drop_entry(user()).scope(Scope::Application).context(unset),
+    ] {
+        let (_, proxy, _) = setup();
+        let (app, _) = app(&proxy, find(user()), keep(user()));
+        let ann = || with("/", &[("user", "ann")]);
+        let purge = dropping(&proxy, policy.clone().purge_child_entries());
+        send(&app, ann()).await;
+        send(&dropping(&proxy, policy), ann()).await;
+        assert_eq!(send(&app, ann()).await.text(), "token 1");
+        send(&purge, ann()).await;
+        assert_eq!(send(&app, ann()).await.text(), "token 2");
+    }
+}
+
+/// What is too long to be a fragment of any entry drops nothing, and above all not everything.
+#[tokio::test]
+async fn a_fragment_that_no_entry_has_drops_nothing() {
+    let (_, proxy, _) = setup();
+    let user = || CacheKey::new().reference("request.header.user");
+    let (app, _) = app(&proxy, find(user()), keep(user()));
+    let ann = || with("/", &[("user", "ann")]);
+    send(&app, ann()).await;
+    let purge = dropping(&proxy, drop_entry(user()).purge_child_entries());
+    let purge = purge.layer(axum::middleware::from_fn(shown_key));
+    // As long as a key of the engine's just may not be.
+    let long = "x".repeat((64 << 10) - 16);
+    for user in [&[("user", &*long)][..], &[("user", ""); 40]] {
+        let reply = send(&purge, with("/", user)).await;
+        assert_eq!(reply.header("x-fault"), Some("KeyUnresolved"));
+    }
+    send(&purge, with("/", &[("user", &",".repeat(2000))])).await;
+    assert_eq!(send(&app, ann()).await.text(), "token 1");
+}
+
+/// A header that is sent twice begins with its first value, and is what a proxy would make one of.
+#[tokio::test]
+async fn child_entries_are_known_by_the_first_of_several_values() {
+    let key = || {
+        CacheKey::new()
+            .reference("request.header.user")
+            .literal("orders")
+    };
+    let user = || CacheKey::new().reference("request.header.user");
+    let both = [("user", "ann"), ("user", "bob")];
+    let joined = [("user", "ann, bob")];
+    for (purged, gone) in [
+        (&both[..1], [true, false, true, false]),
+        (&both[1..], [false, false, false, true]),
+        (&both[..], [true, false, false, false]),
+        (&joined[..], [true, true, false, false]),
+        (&[("user", "ann,bob")][..], [true, false, false, false]),
+        (&[("user", "an")][..], [false; 4]),
+    ] {
+        let (_, proxy, _) = setup();
+        let (app, made) = app(&proxy, find(key()), keep(key()));
+        let callers = [&both[..], &joined[..], &both[..1], &both[1..]];
+        for caller in callers {
+            send(&app, with("/", caller)).await;
+        }
+        assert_eq!(made.get(), 4, "each is another caller");
+        let purge = dropping(&proxy, drop_entry(user()).purge_child_entries());
+        send(&purge, with("/", purged)).await;
+        for (caller, gone) in callers.into_iter().zip(gone) {
+            let before = made.get();
+            send(&app, with("/", caller)).await;
+            assert_eq!(made.get() > before, gone, "{purged:?} {caller:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_entry_goes_with_all_that_it_is_divided_into() {
+    let (_, proxy, _) = setup();
+    let (app, asked) = cached(&proxy, responses().use_accept_header(true));
+    let drop = drop_entry(CacheKey::new().reference("request.uri"));
+    let drop = Router::new().fallback(any(|| async {}).layer(proxy.layer(drop).unwrap()));
+    let requests = || {
+        [
+            with("/a", &[]),
+            with("/a", &[("accept", "text/html")]),
+            with("/b", &[]),
+        ]
+    };
+    for _ in 0..2 {
+        for request in requests() {
+            send(&app, request).await;
+        }
+    }
+    assert_eq!(asked.get(), 3);
+    get(&drop, "/a").await;
+    for request in requests() {
+        send(&app, request).await;
+    }
+    assert_eq!(asked.get(), 5);
+}

@@ -4,7 +4,10 @@
 #[path = "../layer_support/mod.rs"]
 mod layer_support;
 
+mod forms;
 mod invalidate;
+mod population;
+mod refused;
 mod response;
 mod values;
 
@@ -17,7 +20,7 @@ use axum::routing::{MethodRouter, any};
 use axum::{Extension, Router};
 use http::StatusCode;
 use layer_support::{
-    Cache, CacheLayer, Clock, Count, Reply, SECOND, cache, get, send, settle, with,
+    Cache, CacheLayer, CachePolicy, Clock, Count, Reply, SECOND, cache, get, send, settle, with,
 };
 use revalidate::gateway::{
     CacheContext, CacheKey, CacheResource, Condition, Environment, ExpirySettings, Flow,
@@ -108,6 +111,7 @@ async fn shown_key(mut request: Request, next: axum::middleware::Next) -> axum::
         ("x-hit", "lookupcache.Find.cachehit"),
         ("x-assignto", "lookupcache.Find.assignto"),
         ("x-failed", "populatecache.Keep.failed"),
+        ("x-undropped", "invalidatecache.Drop.failed"),
         ("x-fault", "fault.name"),
         ("x-response-key", "responsecache.Weather.cachekey"),
         ("x-response-name", "responsecache.Weather.cachename"),

@@ -62,42 +62,6 @@ async fn a_skipped_look_up_refreshes_the_entry() {
 }
 
 #[tokio::test]
-async fn a_skipped_population_leaves_what_was_and_keeps_nobody_else_out() {
-    let (_, proxy, _) = setup();
-    let policy = responses().skip_population("response.header.x-partial = 1");
-    let (app, _) = cached(&proxy, policy);
-    let partial = || with("/", &[("want-x-partial", "1")]);
-    assert_eq!(send(&app, partial()).await.text(), "answer 1");
-    assert_eq!(text(&app, "/").await, "answer 2");
-    get(&app, "/").await.assert_hit();
-    assert_eq!(send(&app, partial()).await.text(), "answer 2");
-}
-
-#[tokio::test]
-async fn errors_are_stored_if_they_are_not_excluded() {
-    for (exclude, stored) in [(None, false), (Some(true), false), (Some(false), true)] {
-        let (_, proxy, _) = setup();
-        let policy = match exclude {
-            None => responses(),
-            Some(exclude) => responses().exclude_error_response(exclude),
-        };
-        let (app, asked) = cached(&proxy, policy);
-        for status in ["404", "500"] {
-            let uri = format!("/{status}");
-            for _ in 0..2 {
-                let reply = send(&app, with(&uri, &[("want-status", status)])).await;
-                assert_eq!(reply.status.as_str(), status);
-            }
-        }
-        assert_eq!(asked.get(), if stored { 2 } else { 4 }, "{exclude:?}");
-        for _ in 0..2 {
-            send(&app, with("/203", &[("want-status", "203")])).await;
-        }
-        assert_eq!(asked.get(), if stored { 3 } else { 5 }, "{exclude:?}");
-    }
-}
-
-#[tokio::test]
 async fn what_is_accepted_divides_entries_where_it_is_said() {
     let headers = [
         "accept",
@@ -115,33 +79,6 @@ async fn what_is_accepted_divides_entries_where_it_is_said() {
             }
         }
         assert_eq!(asked.get(), expected);
-    }
-}
-
-#[tokio::test]
-async fn headers_of_the_response_shorten_a_life_where_they_are_heeded() {
-    for (control, heeded, unheeded) in [
-        ("max-age=5", 5, 600),
-        ("max-age=5, s-maxage=7", 7, 600),
-        ("max-age=1000", 600, 600),
-        ("max-age=0", 0, 600),
-        ("no-cache", 0, 600),
-        ("no-store", 0, 0),
-        ("private", 0, 0),
-    ] {
-        for (heeds, seconds) in [(true, heeded), (false, unheeded)] {
-            let (_, proxy, clock) = setup();
-            let (app, _) = cached(&proxy, responses().use_response_cache_headers(heeds));
-            let ask = || with("/", &[("want-cache-control", control)]);
-            send(&app, ask()).await;
-            let context = format!("{control} {heeds}");
-            if seconds > 0 {
-                clock.advance(SECOND * (seconds - 1));
-                assert_eq!(send(&app, ask()).await.text(), "answer 1", "{context}");
-            }
-            clock.advance(SECOND);
-            assert_eq!(send(&app, ask()).await.text(), "answer 2", "{context}");
-        }
     }
 }
 
@@ -323,6 +260,51 @@ async fn conditions_may_be_code() {
     assert_eq!(text(&app, "/a").await, "answer 1");
     assert_eq!(text(&app, "/a?fresh").await, "answer 2");
     assert_eq!(text(&app, "/a").await, "answer 2");
+}
+
+/// What cannot be told apart is not a request without the header either.
+#[tokio::test]
+async fn what_is_accepted_must_be_text() {
+    let (_, proxy, _) = setup();
+    let (app, _) = cached(&proxy, responses().use_accept_header(true));
+    assert_eq!(text(&app, "/").await, "answer 1");
+    for (n, byte) in [0xfe, 0xff].into_iter().enumerate() {
+        let mut request = with("/", &[]);
+        let value = http::HeaderValue::from_bytes(&[byte]).unwrap();
+        request.headers_mut().insert("accept-language", value);
+        let reply = send(&app, request).await;
+        reply.assert_miss("unkeyed");
+        assert_eq!(reply.text(), format!("answer {}", n + 2));
+    }
+}
+
+#[tokio::test]
+async fn one_response_for_every_uri_is_said() {
+    let (_, proxy, _) = setup();
+    let policy = || ResponseCache::new("Weather", CacheKey::new().literal("a"), minutes());
+    let error = proxy.layer(policy()).unwrap_err();
+    assert_eq!(error.name(), "EveryUriAlike");
+    let said = error.to_string();
+    assert!(said.contains("Weather has a key"), "{said}");
+    assert!(said.contains("answer_every_uri_alike()"), "{said}");
+    let (app, _) = cached(&proxy, policy().answer_every_uri_alike());
+    assert_eq!(text(&app, "/a").await, "answer 1");
+    assert_eq!(text(&app, "/b").await, "answer 1");
+}
+
+/// The outer one is of no use, and does no harm.
+#[tokio::test]
+async fn a_policy_attached_twice_stores_once() {
+    let (_, proxy, _) = setup();
+    let (target, asked) = target();
+    let twice: MethodRouter = target.layer(proxy.layer(responses()).unwrap());
+    let app = Router::new().fallback(twice.layer(proxy.layer(responses()).unwrap()));
+    for _ in 0..2 {
+        let reply = get(&app, "/").await;
+        reply.assert_miss("stored-inside");
+        assert_eq!(reply.text(), "answer 1");
+    }
+    assert_eq!(asked.get(), 1);
 }
 
 /// A response that was made with what a look-up within it found, or would have found, goes with that.

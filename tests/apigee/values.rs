@@ -99,6 +99,7 @@ async fn what_cannot_be_cached_is_a_fault() {
     let reply = get(&failing, "/?client_id=a").await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
     let fault: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
     let code = &fault["fault"]["detail"]["errorcode"];
     assert_eq!(code, "policies.populatecache.EntryCannotBeCached");
@@ -201,67 +202,6 @@ async fn a_flow_began_before_all_that_it_found() {
 }
 
 #[tokio::test]
-async fn forms_are_read_and_given_on() {
-    let (_, proxy, _) = setup();
-    let key = || CacheKey::new().reference("request.formparam.client_id");
-    let made = Count::default();
-    let counted = made.clone();
-    let echo = any(
-        move |Extension(flow): Extension<Flow>, body: String| async move {
-            let token = flow.get("flow.token");
-            let token = token.unwrap_or_else(|| format!("token {}", counted.up()));
-            flow.set("flow.token", token.clone()).unwrap();
-            format!("{token}: {body}")
-        },
-    );
-    let app = Router::new()
-        .route("/", echo)
-        .layer(proxy.layer(keep(key())).unwrap())
-        .layer(proxy.layer(find(key())).unwrap());
-    let post = |kind: &str, body: String| {
-        let request = http::Request::post("/").header("content-type", kind);
-        request.body(Body::from(body)).unwrap()
-    };
-    let form = "application/x-www-form-urlencoded; charset=utf-8";
-    let long = "x".repeat(100_000);
-    for (kind, body, token) in [
-        (form, "a=1&client_id=c+17", "token 1"),
-        (form, "client_id=c%2017", "token 1"),
-        (form, "client_id=c-18", "token 2"),
-        ("text/plain", "client_id=c-18", "token 3"),
-        (form, "a=1", "token 4"),
-        (form, &format!("client_id=c-18&long={long}"), "token 5"),
-        (form, &format!("client_id=c-18&long={long}"), "token 6"),
-    ] {
-        let reply = send(&app, post(kind, body.to_owned())).await;
-        assert!(reply.text() == format!("{token}: {body}"), "{token}");
-    }
-}
-
-/// A form that breaks off is not read as one, and its handler sees that it did.
-#[tokio::test]
-async fn a_form_that_breaks_off_still_does() {
-    let (_, proxy, _) = setup();
-    let key = CacheKey::new().reference("request.formparam.client_id");
-    let route = any(
-        |body: Result<String, axum::extract::rejection::StringRejection>| async move {
-            body.unwrap_or_else(|_| "broken off".into())
-        },
-    );
-    let app = Router::new().route("/", route.layer(proxy.layer(keep(key)).unwrap()));
-    let (feed, body) = layer_support::fed();
-    feed.send(Ok("client_id=a".into())).unwrap();
-    feed.send(Err("gone")).unwrap();
-    drop(feed);
-    let form = "application/x-www-form-urlencoded";
-    let request = http::Request::post("/").header("content-type", form);
-    assert_eq!(
-        send(&app, request.body(body).unwrap()).await.text(),
-        "broken off"
-    );
-}
-
-#[tokio::test]
 async fn a_clients_address_is_no_header_of_its_own() {
     let (_, proxy, _) = setup();
     let key = || CacheKey::new().reference("client.ip");
@@ -287,5 +227,54 @@ async fn a_clients_address_is_no_header_of_its_own() {
         ("2.2.2.2", "token 3"),
     ] {
         assert_eq!(send(&told, from(header)).await.text(), token);
+    }
+}
+
+/// What is stored holds on to nothing but itself.
+#[tokio::test]
+async fn a_slice_is_stored_without_what_it_was_cut_from() {
+    struct Document(Count);
+    impl AsRef<[u8]> for Document {
+        fn as_ref(&self) -> &[u8] {
+            &[b'x'; 100_000]
+        }
+    }
+    impl Drop for Document {
+        fn drop(&mut self) {
+            self.0.up();
+        }
+    }
+    let (_, proxy, _) = setup();
+    let dropped = Count::default();
+    let told = dropped.clone();
+    let cut = any(move |Extension(flow): Extension<Flow>| async move {
+        let document = bytes::Bytes::from_owner(Document(told));
+        flow.set("flow.token", document.slice(..3)).unwrap();
+    });
+    let cut = Router::new().route("/", cut.layer(proxy.layer(keep(token_key())).unwrap()));
+    get(&cut, "/?client_id=a").await;
+    assert_eq!(dropped.get(), 1);
+    let (app, _) = app(&proxy, find(token_key()), keep(token_key()));
+    assert_eq!(text(&app, "/?client_id=a").await, "xxx");
+}
+
+#[tokio::test]
+async fn a_host_is_a_header_also_where_it_is_part_of_the_uri() {
+    let (_, proxy, _) = setup();
+    let key = || {
+        CacheKey::new()
+            .reference("request.uri")
+            .reference("request.header.host")
+    };
+    let (app, _) = app(&proxy, find(key()), keep(key()));
+    for (request, token) in [
+        (with("/", &[("host", "a")]), "token 1"),
+        (with("/", &[("host", "b")]), "token 2"),
+        (with("http://a/", &[]), "token 1"),
+        (with("http://a/", &[("host", "b")]), "token 2"),
+        (with("/", &[]), "token 3"),
+        (with("/", &[]), "token 4"),
+    ] {
+        assert_eq!(send(&app, request).await.text(), token);
     }
 }

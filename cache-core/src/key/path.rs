@@ -98,10 +98,15 @@ impl Cache {
     ///
     /// What was made of those values goes too, as with any tag.
     pub fn remove_beneath(&self, path: &KeyPath) -> Invalidating {
-        match beginnings(self.space(), &encoded(path).bytes).pop() {
-            Some(whole) => Invalidating::apply(self.engine(), Kind::Hard, (vec![whole], None)),
-            None => self.clear(),
-        }
+        let key = encoded(path);
+        let whole = match key.flaw {
+            // Nothing is stored under what is no key, nor under what is left of one.
+            Some(_) => None,
+            None if path.is_empty() => return self.clear(),
+            None => beginnings(self.space(), &key.bytes).pop(),
+        };
+        let names = whole.into_iter().collect();
+        Invalidating::apply(self.engine(), Kind::Hard, (names, None))
     }
 }
 

@@ -13,7 +13,7 @@ use super::outbox::Batch;
 use crate::clock::{Clock, Offsets, nanos};
 use crate::engine::Engine;
 use crate::load::within;
-use crate::remote::{Position, RemoteError, Session};
+use crate::remote::{Bookmark, Position, RemoteError, Session};
 use crate::sync::lock;
 
 /// Between two attempts to connect, or to send: doubled each time up to a fifth of the bound.
@@ -227,6 +227,8 @@ impl Node {
         let known = lock(&self.known);
         if known.epoch.as_ref() == Some(session.epoch()) {
             let forgotten = now.saturating_sub(self.remembered());
+            let epoch = Arc::clone(session.epoch());
+            let at = Bookmark { epoch, at };
             self.outbox.acknowledge(batch, at, now, forgotten);
         } else {
             self.outbox.give_back(batch);

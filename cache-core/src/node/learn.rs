@@ -11,7 +11,7 @@ use super::{Known, Node};
 use crate::clock::Offsets;
 use crate::engine::Engine;
 use crate::marks::Kind;
-use crate::remote::{Logged, Position, Session, Since};
+use crate::remote::{Bookmark, Logged, Position, Session, Since};
 use crate::sync::lock;
 use crate::tag::TagName;
 
@@ -55,9 +55,12 @@ impl Node {
         known.last_ahead.or(known.at)
     }
 
-    /// Whether everything up to there has been applied here.
-    pub(crate) fn has_reached(&self, position: Position) -> bool {
-        lock(&self.known).at.is_some_and(|at| at.id >= position.id)
+    /// Whether everything up to there has been applied here; `None` where it is no position of the log that
+    /// this node goes by.
+    pub(crate) fn has_reached(&self, bookmark: &Bookmark) -> Option<bool> {
+        let known = lock(&self.known);
+        (known.epoch.as_ref() == Some(&bookmark.epoch))
+            .then(|| known.at.is_some_and(|at| at.id >= bookmark.at.id))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::flight::Lead;
 use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
-use crate::remote::{Envelope, Opened, RemoteCodec, RemoteError, Session, Token};
+use crate::remote::{Envelope, Opened, RemoteCodec, RemoteError, Session, Token, unpack};
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -273,7 +273,10 @@ impl Level<'_> {
         if !will_do {
             return Ok(None);
         }
-        let Some(value) = (asking.codec.read)(envelope.value) else {
+        // What is packed is bounded as what is stored here is.
+        let most = usize::try_from(self.engine.settings.max_bytes).unwrap_or(usize::MAX);
+        let value = unpack(envelope.packing, envelope.value, most);
+        let Some(value) = value.and_then(|value| (asking.codec.read)(&value)) else {
             return unreadable();
         };
         let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::marks::{Kind, TagRecord};
-use crate::remote::{Position, Record, Token};
+use crate::remote::{Bookmark, Record, Token};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
 
@@ -92,7 +92,7 @@ struct Held {
 pub(crate) struct Outbox {
     held: Mutex<Held>,
     /// The last ticket that was acknowledged, and where its record is.
-    delivered: watch::Sender<(u64, Option<Position>)>,
+    delivered: watch::Sender<(u64, Option<Bookmark>)>,
 }
 
 impl Default for Outbox {
@@ -153,7 +153,7 @@ impl Outbox {
 
     /// Notes, at `now`, the acknowledgement of what was sent. It clears that alone: what was added since
     /// waits. What was acknowledged before `forgotten` is remembered no longer.
-    pub(crate) fn acknowledge(&self, batch: Batch, at: Position, now: u64, forgotten: u64) {
+    pub(crate) fn acknowledge(&self, batch: Batch, at: Bookmark, now: u64, forgotten: u64) {
         let last = batch.last;
         let mut held = lock(&self.held);
         held.sending = Batch::default();
@@ -209,10 +209,10 @@ impl Outbox {
     }
 
     /// Waits until a ticket is acknowledged. Cancel-safe.
-    pub(crate) async fn delivered(&self, ticket: u64) -> Option<Position> {
+    pub(crate) async fn delivered(&self, ticket: u64) -> Option<Bookmark> {
         let mut delivered = self.delivered.subscribe();
         let known = delivered.wait_for(|(last, _)| *last >= ticket).await;
-        known.ok().and_then(|known| known.1)
+        known.ok().and_then(|known| known.1.clone())
     }
 }
 

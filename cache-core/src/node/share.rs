@@ -18,7 +18,7 @@ use crate::key::Key;
 use crate::ledger::Running;
 use crate::load::within;
 use crate::marks::{Marked, examine};
-use crate::remote::{Envelope, RemoteCodec, RemoteError, Token};
+use crate::remote::{Envelope, RemoteCodec, RemoteError, Token, pack};
 use crate::weight::CacheWeight;
 
 /// The most values on their way at once; others stay here.
@@ -28,10 +28,13 @@ const PUT_WITHIN: Duration = Duration::from_secs(30);
 /// Records of tags outlive the entries that need them.
 const BEYOND: Duration = Duration::from_secs(60);
 
+/// Writes a value whose type is known to it alone.
+type Write = Box<dyn Fn(&Erased, &mut Vec<u8>) -> bool + Send + Sync>;
+
 /// A value of whatever type, and how it is written.
 pub(crate) struct Shared {
     entry: Arc<Entry>,
-    write: Box<dyn Fn(&Erased, &mut Vec<u8>) -> bool + Send + Sync>,
+    write: Write,
     /// Marks that concern it are kept while it is on its way.
     running: Running,
 }
@@ -177,7 +180,11 @@ impl Engine {
             return Err(Unshared::Refused);
         }
         let mut value = Vec::new();
-        if !(shared.write)(&entry.value, &mut value) || value.len() > node.settings.max_value {
+        if !(shared.write)(&entry.value, &mut value) {
+            return Err(Unshared::Refused);
+        }
+        let (packing, value) = pack(&value, node.settings.compress_above);
+        if value.len() > node.settings.max_value {
             return Err(Unshared::Refused);
         }
         let asked = node.ask(self).ok_or(Unshared::Refused)?;
@@ -221,6 +228,7 @@ impl Engine {
             kept_stale: entry.kept_stale / 1_000_000,
             refresh_ahead: entry.refresh_ahead() / 1_000_000,
             by_caller: entry.by_caller,
+            packing,
             value: &value,
         };
         let sealed = envelope.seal(Token::random()).ok_or(Unshared::Refused)?;

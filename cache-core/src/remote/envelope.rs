@@ -30,6 +30,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) kept_stale: u64,
     pub(crate) refresh_ahead: u64,
     pub(crate) by_caller: bool,
+    /// How the value is packed.
+    pub(crate) packing: u8,
     pub(crate) value: &'a [u8],
 }
 

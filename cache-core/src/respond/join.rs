@@ -119,8 +119,11 @@ impl Joining {
         }
         let began_after = self.passenger.flight.start() >= self.arrival.reading.sequence;
         match within(clock, limit, self.passenger.head()).await {
-            // Its tags are not all known yet: one who came after the sequence moved cannot judge it.
-            Some(Stage::Head(head)) if began_after => Joined::Head(head),
+            // Its tags are not all known yet, nor what is in it: one who came after the sequence moved, or to a
+            // node that is cut off, cannot judge it.
+            Some(Stage::Head(head)) if began_after && self.arrival.is_proven() => {
+                Joined::Head(head)
+            }
             Some(Stage::Landed(entry)) => {
                 let verdict = entry.judge(engine.ledger.reading(), clock.now().0);
                 match verdict {

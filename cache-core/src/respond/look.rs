@@ -30,6 +30,11 @@ impl Arrival {
         self.at
     }
 
+    /// Whether the node knew what others invalidate when this request came: what began after is as new as that.
+    pub(super) const fn is_proven(self) -> bool {
+        self.at.0 <= self.reading.proven_until
+    }
+
     /// Whether what is known of an entry was proven for this request.
     pub(super) fn proves(self, entry: &Entry) -> bool {
         entry.is_proven(self.reading.proven_until, self.at.0)

@@ -208,6 +208,7 @@ pub(crate) fn options<V: cache_core::CacheWeight>(tags: &[&str]) -> CallOptions<
         tags: tags.iter().map(|tag| TagName::user(tag)).collect(),
         by_caller: false,
         keyed_on_caller: false,
+        sharing: cache_core::spi::Sharing::Local,
         weigh: V::cache_weight,
     }
 }

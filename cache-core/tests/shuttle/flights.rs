@@ -49,6 +49,7 @@ async fn read_here(world: Arc<World>) -> u64 {
         tags: Ok(Vec::new()),
         by_caller: false,
         keyed_on_caller: false,
+        sharing: cache_core::spi::Sharing::Local,
         weigh: |_| 8,
     };
     let body = async {

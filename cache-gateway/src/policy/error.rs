@@ -50,6 +50,14 @@ pub enum PolicyError {
         /// The variable.
         variable: Variable,
     },
+    /// Its key is of a form, and a flush by a header reads none.
+    #[error(
+        "<CacheKey> reads {variable}, and a flush by a header reads no form: refer to a header or to the query, or attach the policy with `proxy.layer(..)`"
+    )]
+    NoForm {
+        /// The variable.
+        variable: Variable,
+    },
     /// It reads the response before there is one.
     #[error("<{element}> reads {variable}, and is looked at before there is a response")]
     NoResponseYet {

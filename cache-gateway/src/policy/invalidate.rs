@@ -1,6 +1,7 @@
 //! `InvalidateCache`: drops an entry, its children, or all of a cache.
 
 use super::{Common, PolicyError, PolicyName, common_methods};
+use crate::key::Fragments;
 use crate::{CacheContext, CacheKey, EntryKey, KeyError, Place, Scope, Variable, Variables};
 
 /// Drops what other policies stored: the entry of its key, or with
@@ -24,10 +25,12 @@ pub struct InvalidateCache {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purge {
-    /// The entry of its key.
+    /// The entry of its key; where a [`ResponseCache`](crate::ResponseCache) divided it by what clients accept,
+    /// all that it was divided into.
     #[default]
     Entry,
-    /// Every entry whose fragments begin with those of its key, whatever their prefix or scope.
+    /// Every entry whose fragments begin with those of its key, whatever their prefix or scope. A header or
+    /// parameter that is sent several times begins with each lesser number of its values.
     ChildEntries,
     /// Every entry of the cache.
     All,
@@ -93,6 +96,25 @@ impl InvalidateCache {
         variables: &'a dyn Variables,
     ) -> Result<EntryKey<'a>, KeyError> {
         self.common.entry_key(place, variables)
+    }
+
+    /// The fragments of its key: what child entries are known by, though all else of the key may be missing.
+    pub(crate) fn fragments<'a>(
+        &'a self,
+        variables: &'a dyn Variables,
+    ) -> Result<Fragments<'a>, KeyError> {
+        self.common.key.resolve_fragments(variables)
+    }
+
+    /// Whether it can be carried out with the head of a request alone.
+    pub(crate) fn check_with_head(&self) -> Result<(), PolicyError> {
+        self.check()?;
+        self.common.check_key_of_request()?;
+        let form = self.variables().find(|variable| variable.is_of_form());
+        form.map_or(Ok(()), |variable| {
+            let variable = variable.clone();
+            Err(PolicyError::NoForm { variable })
+        })
     }
 
     /// The variables that it reads.

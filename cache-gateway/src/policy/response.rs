@@ -32,6 +32,7 @@ pub struct ResponseCache {
     pub(crate) exclude_error_response: Option<bool>,
     pub(crate) use_accept_header: bool,
     pub(crate) use_response_cache_headers: bool,
+    pub(crate) answers_every_uri_alike: bool,
 }
 
 /// What `UseAcceptHeader` divides entries by.
@@ -59,6 +60,7 @@ impl ResponseCache {
             exclude_error_response: None,
             use_accept_header: false,
             use_response_cache_headers: false,
+            answers_every_uri_alike: false,
         }
     }
 
@@ -97,7 +99,8 @@ impl ResponseCache {
     }
 
     /// Sets whether requests that accept other things have entries of their own, by `Accept`,
-    /// `Accept-Encoding`, `Accept-Language` and `Accept-Charset`: `<UseAcceptHeader>`. By default not.
+    /// `Accept-Encoding`, `Accept-Language` and `Accept-Charset`: `<UseAcceptHeader>`. By default not. One
+    /// whose header is no UTF-8 text passes by.
     #[must_use]
     pub const fn use_accept_header(mut self, accept: bool) -> Self {
         self.use_accept_header = accept;
@@ -109,6 +112,15 @@ impl ResponseCache {
     #[must_use]
     pub const fn use_response_cache_headers(mut self, heed: bool) -> Self {
         self.use_response_cache_headers = heed;
+        self
+    }
+
+    /// Says that the key is meant to refer to nothing of the request, so that one response answers all. Without
+    /// it such a policy is not deployed ([`DeployError::EveryUriAlike`](crate::DeployError::EveryUriAlike)):
+    /// mostly `request.uri` was forgotten. XML has no word for it.
+    #[must_use]
+    pub const fn answer_every_uri_alike(mut self) -> Self {
+        self.answers_every_uri_alike = true;
         self
     }
 

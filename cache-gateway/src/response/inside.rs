@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use cache_core::Life;
 use cache_tower::CachePolicy;
-use cache_tower::spi::stated_lifetime;
+use cache_tower::spi::{lifetime, stated_lifetime};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
@@ -26,9 +26,9 @@ pub(super) struct Populating<S> {
 #[derive(Clone, Debug)]
 pub(super) struct Asked(pub(super) Arc<(Head, Flow)>);
 
-/// Beside a [`CachePolicy`] that is the policy's and not the handler's: an extension of the response.
-#[derive(Clone, Copy, Debug)]
-struct OfPolicy;
+/// Beside a [`CachePolicy`] that is the policy's: the handler's own, an extension of the response.
+#[derive(Clone, Debug)]
+struct OfHandler(Option<CachePolicy>);
 
 impl<S> Populating<S> {
     pub(super) const fn new(inner: S, deployed: Arc<Deployed>) -> Self {
@@ -92,25 +92,29 @@ where
             };
             let life = this.deployed.lifetime(&message, seen);
             let extensions = response.extensions_mut();
-            match life {
-                None => drop(extensions.insert(CachePolicy::no_store())),
+            let said = match life {
+                None => CachePolicy::no_store(),
                 // What the handler says of this one response.
                 Some(_) if extensions.get::<CachePolicy>().is_some() => {
                     return Poll::Ready(Ok(response));
                 }
-                Some(life) => drop(extensions.insert(CachePolicy::ttl(life))),
-            }
-            extensions.insert(OfPolicy);
+                Some(life) => lifetime(life),
+            };
+            let of_handler = OfHandler(extensions.insert(said));
+            extensions.insert(of_handler);
         }
         Poll::Ready(Ok(response))
     }
 }
 
-/// Takes back what was said to the cache: a layer further out is not spoken to.
+/// Takes back what was said to the cache: a layer further out is not spoken to, except by the handler.
 pub(super) fn take_back<B>(response: &mut Response<B>) {
     let extensions = response.extensions_mut();
-    if extensions.remove::<OfPolicy>().is_some() {
+    if let Some(OfHandler(said)) = extensions.remove() {
         extensions.remove::<CachePolicy>();
+        if let Some(said) = said {
+            extensions.insert(said);
+        }
     }
 }
 
@@ -123,7 +127,8 @@ impl Deployed {
     ) -> Option<Life> {
         let policy = &self.policy;
         let stores_errors = policy.excludes_error_responses() == Some(false);
-        let ordinary = (200..=205).contains(&status.as_u16());
+        // A 304 is about what is stored, which it renews; none is stored itself.
+        let ordinary = matches!(status.as_u16(), 200..=205 | 304);
         if !(ordinary || stores_errors)
             || is_event_stream(headers)
             || policy.skips_population(message)

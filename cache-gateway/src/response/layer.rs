@@ -25,9 +25,11 @@ use crate::{DeployError, EntryKey, Part, Proxy, ResponseCache, Variable};
 /// cookie. Where a handler gives its response a [`CachePolicy`](cache_tower::CachePolicy), that stands
 /// above the policy's expiry.
 ///
-/// The URI is no part of the key unless a fragment refers to it, as in gateways. What gateways do not do:
-/// a request with `Authorization` or `Cookie` passes by, unless the key has a fragment of that very header,
-/// or [`share_authorized`](Self::share_authorized) or [`ignore_cookies`](Self::ignore_cookies) is said.
+/// The URI is no part of the key unless a fragment refers to it, as in gateways; a key that refers to nothing
+/// of the request is not deployed unless [that is meant](ResponseCache::answer_every_uri_alike). What
+/// gateways do not do: a request with `Authorization` or `Cookie` passes by, unless the key has a fragment
+/// of that very header, or [`share_authorized`](Self::share_authorized) or
+/// [`ignore_cookies`](Self::ignore_cookies) is said.
 ///
 /// ```
 /// # use cache_gateway as gateway;
@@ -65,6 +67,10 @@ impl Sealed for ResponseCache {
     fn deploy(self, proxy: &Proxy) -> Result<ResponseCacheLayer, DeployError> {
         let checked = self.check();
         let site = proxy.deployed(self.name(), self.resource(), checked, self.variables())?;
+        if !self.answers_every_uri_alike && self.key_variables().next().is_none() {
+            let policy = self.name().clone();
+            return Err(DeployError::EveryUriAlike { policy });
+        }
         let cache = directed()
             .cache(site.cache.clone())
             .max_body_bytes(site.resource.max_value_bytes);

@@ -6,13 +6,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::spi::{key_tags, respond};
-use cache_core::{Clock, Life, NotStorable, Reason};
+use cache_core::spi::{key_tags, refusal, respond, warn_refused};
+use cache_core::{Clock, InvalidateError, Life, NotStorable, Reason};
 
 use crate::environment::Site;
 use crate::fault::Fault;
+use crate::flow::Flow;
 use crate::message::Message;
-use crate::{InvalidateCache, LookupCache, PopulateCache, Purge, Variable, Variables};
+use crate::{InvalidateCache, KeyError, LookupCache, PopulateCache, Purge, Variable, Variables};
 
 /// A policy, and where it acts.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl Act {
         Self::new(site, Step::Invalidate(policy))
     }
 
-    pub(super) const fn is_enabled(&self) -> bool {
+    pub(crate) const fn is_enabled(&self) -> bool {
         match &self.step {
             Step::Lookup(policy) => policy.is_enabled(),
             Step::Populate(policy) => policy.is_enabled(),
@@ -76,10 +77,7 @@ impl Act {
                 Err(fault) if !policy.continues_on_error() => Err(fault),
                 _ => Ok(()),
             },
-            Step::Invalidate(policy) => {
-                self.invalidate(policy, message);
-                Ok(())
-            }
+            Step::Invalidate(_) => self.invalidate(message),
         }
     }
 
@@ -151,9 +149,11 @@ impl Act {
         let life = policy.expiry().lifetime(now, message);
         let life = life.map_err(|_| Unstored::Unknown("NoExpiry"))?;
         let life = Life::from_duration(life);
+        // A slice would keep all that it was cut from, and count as no more than itself.
+        let value = Bytes::copy_from_slice(&source);
         let stored = message
             .flow
-            .store(&resource.cache, &key.path(), source, life);
+            .store(&resource.cache, &key.path(), value, life);
         match stored.and_then(cache_core::Stored::why_not) {
             None => Ok(()),
             Some(Reason::NotStorable(why @ (NotStorable::KeyParts | NotStorable::TooLarge))) => {
@@ -163,23 +163,86 @@ impl Act {
         }
     }
 
-    /// Drops what an invalidation drops, which no other step does.
-    pub(crate) fn drop_entries(&self, message: &Message<'_>) {
-        if let Step::Invalidate(policy) = &self.step {
-            self.invalidate(policy, message);
+    /// Drops what an invalidation drops, which no other step does; a fault ends the request.
+    pub(crate) fn invalidate(&self, message: &Message<'_>) -> Result<(), Fault> {
+        let Step::Invalidate(policy) = &self.step else {
+            return Ok(());
+        };
+        let name = policy.name();
+        match self.refused(policy, message) {
+            None => Ok(()),
+            Some(error) if policy.continues_on_error() => {
+                warn_refused(name.as_str(), &error);
+                Ok(())
+            }
+            Some(error) => {
+                let text = format!("{name} dropped nothing: {error}");
+                Err(Fault::failed("invalidatecache", Fault::REFUSED, text))
+            }
         }
     }
 
-    fn invalidate(&self, policy: &InvalidateCache, message: &Message<'_>) {
+    /// The same, where no request is left that a fault could end.
+    pub(super) fn invalidate_unheard(&self, message: &Message<'_>) {
+        if let Step::Invalidate(policy) = &self.step
+            && let Some(error) = self.refused(policy, message)
+        {
+            warn_refused(policy.name().as_str(), &error);
+        }
+    }
+
+    /// Drops, and says in the flow what came of it. Why it may not, where that is so.
+    fn refused(&self, policy: &InvalidateCache, message: &Message<'_>) -> Option<InvalidateError> {
+        let (why, error) = match self.dropped(policy, message) {
+            Ok(()) => (None, None),
+            Err(Undropped::Unkeyed) => (Some("KeyUnresolved"), None),
+            Err(Undropped::Refused(error)) => (Some(Fault::REFUSED), Some(error)),
+        };
+        note_outcome(message.flow, policy, why);
+        error
+    }
+
+    fn dropped(&self, policy: &InvalidateCache, message: &Message<'_>) -> Result<(), Undropped> {
         let cache = &self.site.resource.cache;
-        let key = || policy.entry_key(&self.site.place, message);
-        // Applied when called: what the returned value waits for is a delivery that nobody asked of us. What
-        // has no key has no entry.
-        drop(match policy.purge() {
-            Purge::All => Some(cache.clear()),
-            Purge::Entry => key().ok().map(|key| cache.remove_beneath(&key.path())),
-            Purge::ChildEntries => key().ok().map(|key| cache.remove_beneath(&key.children())),
-        });
+        // Applied when called: what the returned value waits for is a delivery that nobody asked of us.
+        let applied = |invalidating| match refusal(&invalidating) {
+            Some(error) => Err(Undropped::Refused(error.clone())),
+            None => Ok(()),
+        };
+        match policy.purge() {
+            Purge::All => applied(cache.clear()),
+            Purge::Entry => {
+                let key = policy.entry_key(&self.site.place, message)?;
+                applied(cache.remove_beneath(&key.path()))
+            }
+            Purge::ChildEntries => {
+                let fragments = policy.fragments(message)?;
+                let mut paths = fragments.beneath().into_iter();
+                paths.try_for_each(|path| applied(cache.remove_beneath(&path)))
+            }
+        }
+    }
+}
+
+/// Says in the flow whether an invalidation failed: why.
+pub(super) fn note_outcome(flow: &Flow, policy: &InvalidateCache, why: Option<&'static str>) {
+    let failed = said(why.is_some());
+    flow.note("invalidatecache", policy.name(), "failed", failed);
+    if let Some(why) = why {
+        flow.assign("fault.name", Bytes::from_static(why.as_bytes()));
+    }
+}
+
+/// Why nothing is dropped.
+enum Undropped {
+    /// The request does not say what: no entry has no key.
+    Unkeyed,
+    Refused(InvalidateError),
+}
+
+impl From<KeyError> for Undropped {
+    fn from(_: KeyError) -> Self {
+        Self::Unkeyed
     }
 }
 

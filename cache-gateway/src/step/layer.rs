@@ -32,7 +32,9 @@ use crate::{Condition, DeployError, InvalidateCache, LookupCache, PopulateCache,
 /// ```
 ///
 /// An invalidation on the response's side happens in any case: also when the service fails, and when the
-/// client leaves before there is a response, as the handler may have changed something by then.
+/// client leaves before there is a response, as the handler may have changed something by then. A
+/// condition that asks for something of the response counts as holding then, be it an expression or a
+/// closure: too much is dropped rather than too little.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct PolicyLayer(pub(super) Arc<Deployed>);
@@ -77,7 +79,8 @@ impl PolicyLayer {
         self.with(|deployed| deployed.on = On::Response)
     }
 
-    /// Has the policy act only where this holds: the `<Condition>` of a gateway's step.
+    /// Has the policy act only where this holds: the `<Condition>` of a gateway's step. A form is read for
+    /// an expression, and not for a closure.
     ///
     /// # Panics
     ///

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use cache_core::spi::Around;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
-use super::act::Step;
+use super::act::{Step, note_outcome};
 use super::layer::{Deployed, On};
 use super::{PolicyBody, PolicyFuture};
 use crate::fault::Fault;
 use crate::flow::Flow;
-use crate::form::{self, RequestBody};
+use crate::form::{self, Form, RequestBody};
 use crate::message::{Head, Message};
+use crate::{Condition, Variable};
 
 /// A service with a policy beside it; see [`PolicyLayer`](crate::PolicyLayer).
 ///
@@ -65,12 +67,21 @@ where
                 head: Head::of(&request, deployed.act.site.trusted.as_ref()),
                 deployed,
                 flow,
+                around: Around::current(),
                 owed: false,
             };
             let request = match turn.deployed.reads_form() {
                 true => {
                     let (form, request) = form::read(request).await;
-                    turn.head.form = form;
+                    match form {
+                        Form::Whole(form) => turn.head.form = Some(form),
+                        Form::TooLong => {
+                            if let Some(fault) = turn.unread() {
+                                return Ok(fault.response().map(PolicyBody::fault));
+                            }
+                        }
+                        Form::None => {}
+                    }
                     request
                 }
                 false => request.map(RequestBody::new),
@@ -98,54 +109,69 @@ struct Turn {
     deployed: Arc<Deployed>,
     head: Head,
     flow: Flow,
+    /// Who calls, and in what.
+    around: Around,
     /// Whether it acts even if the response never comes.
     owed: bool,
 }
 
 impl Turn {
-    async fn take(&mut self, response: Option<(StatusCode, &HeaderMap)>) -> Result<(), Fault> {
-        let Self {
-            deployed,
-            head,
-            flow,
-            ..
-        } = &*self;
-        let message = Message {
-            head,
-            flow,
+    fn message<'t>(&'t self, response: Option<(StatusCode, &'t HeaderMap)>) -> Message<'t> {
+        Message {
+            head: &self.head,
+            flow: &self.flow,
             response,
-        };
-        let holds = |when: &crate::Condition| when.holds(&message);
-        if deployed.when.as_ref().is_none_or(holds) {
-            deployed.act.run(&message).await?;
         }
+    }
+
+    async fn take(&mut self, response: Option<(StatusCode, &HeaderMap)>) -> Result<(), Fault> {
+        let message = self.message(response);
+        let when = self.deployed.when.as_ref();
+        let outcome = match when.is_none_or(|when| when.holds(&message)) {
+            true => self.deployed.act.run(&message).await,
+            false => Ok(()),
+        };
         self.owed = false;
-        Ok(())
+        outcome
+    }
+
+    /// Whether it acts, or would if it knew what is not known yet.
+    fn may_act(&self, unknown: fn(&Variable) -> bool) -> bool {
+        let may_hold = |when: &Condition| when.may_hold(&self.message(None), unknown);
+        self.deployed.when.as_ref().is_none_or(may_hold)
+    }
+
+    /// The fault of a form that is too long to be read, where it says what is dropped: what its handler changes
+    /// would stay cached.
+    fn unread(&self) -> Option<Fault> {
+        let Step::Invalidate(policy) = &self.deployed.act.step else {
+            return None;
+        };
+        let later = |variable: &Variable| {
+            let of_flow = matches!(variable, Variable::Application(_));
+            of_flow || variable.is_of_form() || variable.is_of_response()
+        };
+        if policy.continues_on_error() || !self.may_act(later) {
+            return None;
+        }
+        let (name, most, why) = (policy.name(), form::MAX_FORM_BYTES, "FormTooLarge");
+        note_outcome(&self.flow, policy, Some(why));
+        let text = format!(
+            "The form says what {name} drops, and is read up to {most} bytes: it has more."
+        );
+        let fault = Fault::failed("invalidatecache", why, text);
+        Some(fault.with_status(StatusCode::PAYLOAD_TOO_LARGE))
     }
 }
 
-/// The service failed, or its caller left: the handler may have changed something by then.
+/// The service failed, or its caller left: the handler may have changed something by then, and the response
+/// may have been what the condition asks for.
 impl Drop for Turn {
     fn drop(&mut self) {
-        let Self {
-            deployed,
-            head,
-            flow,
-            owed,
-        } = &*self;
-        let response = None;
-        let message = Message {
-            head,
-            flow,
-            response,
-        };
-        if *owed
-            && deployed
-                .when
-                .as_ref()
-                .is_none_or(|when| when.holds(&message))
-        {
-            deployed.act.drop_entries(&message);
+        if self.owed && self.may_act(Variable::is_of_response) {
+            let act = &self.deployed.act;
+            self.around
+                .run(|| act.invalidate_unheard(&self.message(None)));
         }
     }
 }

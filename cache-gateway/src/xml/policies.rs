@@ -130,6 +130,7 @@ from_xml! {
             exclude_error_response: flag(element, "ExcludeErrorResponse")?,
             use_accept_header: flag(element, "UseAcceptHeader")?.unwrap_or_default(),
             use_response_cache_headers: flag(element, "UseResponseCacheHeaders")?.unwrap_or_default(),
+            answers_every_uri_alike: false,
         })
     };
 }

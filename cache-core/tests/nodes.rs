@@ -1,0 +1,215 @@
+//! Two and more nodes over the remote in this process: what one invalidates the others drop, what one
+//! loads the others need not, and what is not known is not served.
+
+#[path = "nodes/support.rs"]
+mod support;
+
+use std::time::Duration;
+
+use cache_core::remote::Memory;
+use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, Life, Reason};
+use support::{Cluster, Source};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_value_that_one_node_loaded_is_found_by_another() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(7);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 7);
+    cluster.shared(0).await;
+    source.set(8);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 7);
+    assert_eq!(source.loads(), 1);
+    let stats = cluster[1].stats().remote.expect("it is a node");
+    assert_eq!((stats.hits, stats.connected), (1, true));
+}
+
+#[tokio::test]
+async fn an_invalidation_is_everywhere_once_it_is_acknowledged() {
+    let cluster = Cluster::new(3).await;
+    let source = Source::new(1);
+    for node in cluster.nodes() {
+        assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
+    }
+    source.set(2);
+    let done = cluster[0].invalidate_cache("rows").await.unwrap();
+    assert_eq!(done.delivery, Delivery::Everywhere);
+    let bookmark = done.bookmark.expect("it was acknowledged");
+    for node in cluster.nodes() {
+        let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
+        assert_eq!(read.await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_removed_key_is_gone_on_every_level() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.shared(0).await;
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 1);
+    source.set(2);
+    let removed = cluster[0].remove("a").await.unwrap();
+    let bookmark = removed.bookmark.unwrap();
+    let read = cluster[1].read_after(&bookmark, source.fetch(&cluster[1], "a", ["rows"]));
+    assert_eq!(read.await, 2);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+}
+
+#[tokio::test]
+async fn a_value_put_on_one_node_is_read_on_another() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(0);
+    assert!(cluster[0].put("a", 5_u64, "1h", ["rows"]).is_stored());
+    cluster.shared(0).await;
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 5);
+    assert_eq!(source.loads(), 0);
+}
+
+#[tokio::test]
+async fn an_invalidation_that_races_a_load_on_another_node_wins() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let mut loading = source.begin_load(&cluster[1], "a", ["rows"]);
+    loading.has_read().await;
+    source.set(2);
+    let done = cluster[0].invalidate_cache("rows").await.unwrap();
+    // The load has read 1 and ends now.
+    loading.end().await;
+    cluster.shared(1).await;
+    let bookmark = done.bookmark.unwrap();
+    for node in cluster.nodes() {
+        let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
+        assert_eq!(read.await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_serves_what_it_has_for_the_bound_and_no_longer() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.server.set_reachable(false);
+    source.set(2);
+    cluster.pass(2 * SECOND).await;
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.pass(5 * SECOND).await;
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+    assert_eq!(
+        cluster[0]
+            .stats()
+            .reasons
+            .iter()
+            .find(|(why, _)| *why == Reason::Unproven)
+            .map(|(_, n)| *n),
+        Some(1)
+    );
+}
+
+#[tokio::test]
+async fn serve_until_ttl_serves_on() {
+    let clock = Clock::manual();
+    let server = Memory::with_clock(clock.clone());
+    server.set_reachable(false);
+    let cache = Cache::builder()
+        .clock(clock.clone())
+        .remote(server)
+        .when_cut_off(CutOff::ServeUntilTtl)
+        .build();
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cache, "a", ["rows"]).await, 1);
+    source.set(2);
+    clock.advance(600 * SECOND);
+    assert_eq!(source.fetch(&cache, "a", ["rows"]).await, 1);
+}
+
+#[tokio::test]
+async fn an_unproven_value_is_served_on_errors_only_where_that_was_asked_for() {
+    let cluster = Cluster::new(1).await;
+    let node = &cluster[0];
+    let loaded = async |life: Life, key: &'static str, value: Result<u64, ()>| {
+        node.fetch(key, life, ["rows"], move || async move { value })
+            .await
+    };
+    let plain = Life::from("1h");
+    let forgiving = Life::from("1h").stale_if_error("1h");
+    assert_eq!(loaded(plain, "plain", Ok(1)).await, Ok(1));
+    assert_eq!(loaded(forgiving, "forgiving", Ok(1)).await, Ok(1));
+    cluster.server.set_reachable(false);
+    cluster.pass(11 * SECOND).await;
+    assert_eq!(loaded(plain, "plain", Err(())).await, Err(()));
+    assert_eq!(loaded(forgiving, "forgiving", Err(())).await, Ok(1));
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_is_queued_and_delivered_later() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    for node in cluster.nodes() {
+        assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
+    }
+    cluster.shared(0).await;
+    cluster.server.set_reachable(false);
+    source.set(2);
+    let queued =
+        cluster.while_time_passes(async { cluster[0].invalidate_cache("rows").await.unwrap() });
+    assert_eq!(queued.await.delivery, Delivery::Queued);
+    let queued =
+        cluster.while_time_passes(async { cluster[0].invalidate_cache("rows").everywhere().await });
+    assert_eq!(queued.await, Err(InvalidateError::NotEverywhere));
+    // The caller sees its own at once, whatever the second level holds.
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+    cluster.server.set_reachable(true);
+    cluster.pass(10 * SECOND).await;
+    assert_eq!(cluster[0].shutdown().await, Ok(()));
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_was_emptied_loses_no_invalidation() {
+    for lose in [
+        Memory::flush as fn(&Memory),
+        |server| server.restart(false),
+        |server| server.restart(true),
+    ] {
+        let cluster = Cluster::new(2).await;
+        let source = Source::new(1);
+        for node in cluster.nodes() {
+            assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
+        }
+        cluster.shared(0).await;
+        lose(&cluster.server);
+        source.set(2);
+        let done =
+            cluster.while_time_passes(async { cluster[0].invalidate_cache("rows").await.unwrap() });
+        let _ = done.await;
+        cluster.pass(6 * SECOND).await;
+        for node in cluster.nodes() {
+            assert_eq!(source.fetch(node, "a", ["rows"]).await, 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_tag_record_is_a_miss() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.shared(0).await;
+    cluster.server.evict(|name| name == b"#rows");
+    source.set(2);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
+#[tokio::test]
+async fn a_node_asks_the_second_level_again_after_an_hour() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch_for(&cluster[0], "a", "1d", ["rows"]).await, 1);
+    cluster.shared(0).await;
+    cluster.pass(3601 * SECOND).await;
+    assert_eq!(source.fetch_for(&cluster[0], "a", "1d", ["rows"]).await, 1);
+    assert_eq!(source.loads(), 1);
+    assert_eq!(cluster[0].stats().remote.unwrap().hits, 1);
+}
