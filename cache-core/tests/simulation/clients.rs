@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cache_core::remote::Bookmark;
 use cache_core::{Cache, Clock, Delivery, Invalidating, Reason, cache_tag, observe};
 use fastrand::Rng;
 
@@ -63,13 +64,13 @@ impl Pace {
 }
 
 /// How a value is read.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct How {
     /// Inside a load.
     inside: bool,
     limit: Option<Duration>,
     /// The reader was told where an invalidation stands.
-    told: Option<(cache_core::remote::Position, Demand)>,
+    told: Option<(Bookmark, Demand)>,
 }
 
 /// Does this and that until it is to stop.
@@ -83,7 +84,7 @@ pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
                 let how = How {
                     limit: (rng.u8(0..8) == 0).then(|| Duration::from_millis(rng.u64(5..60))),
                     told: (rng.u8(0..8) == 0)
-                        .then(|| *lock(&site.shared.told))
+                        .then(|| lock(&site.shared.told).clone())
                         .flatten(),
                     ..How::default()
                 };
@@ -158,15 +159,15 @@ impl Site {
 
     /// Reads, and checks what it got.
     async fn read(self: &Arc<Self>, key: Key, pace: Pace, how: How) -> Option<Value> {
-        let told = how.told.map(|(_, demand)| demand);
+        let told = how.told.as_ref().map(|(_, demand)| *demand);
         let allowed = lock(&self.shared.checker).begins(self.now(), self.process, key, told);
         let waited = self.waits();
         let fetch = self.fetch(key, pace, how.limit);
-        let (result, reason) = match how.told {
+        let (result, reason) = match &how.told {
             // What is inside a load is awaited, never stale.
             _ if how.inside => (fetch.await, Reason::Hit),
-            Some((position, _)) => {
-                let (result, reads) = observe(self.cache.read_after(position, fetch)).await;
+            Some((bookmark, _)) => {
+                let (result, reads) = observe(self.cache.read_after(bookmark, fetch)).await;
                 (result, reads.last().map_or(Reason::Hit, |read| read.reason))
             }
             None => {
@@ -368,8 +369,8 @@ impl Site {
             return false;
         }
         let demand = lock(&self.shared.checker).acknowledged(now, call);
-        if let Some(position) = delivered.position {
-            *lock(&self.shared.told) = Some((position, demand));
+        if let Some(bookmark) = delivered.bookmark {
+            *lock(&self.shared.told) = Some((bookmark, demand));
         }
         true
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::remote::{Memory, Position};
+use cache_core::remote::{Bookmark, Memory};
 
 use crate::checker::{Checker, Demand};
 use crate::faults::{Class, Fault, Plan};
@@ -19,8 +19,8 @@ pub(crate) struct Shared {
     pub(crate) time: Arc<Timeline>,
     pub(crate) source: Source,
     pub(crate) checker: Mutex<Checker>,
-    /// The position of the last invalidation that was acknowledged, which readers are told of.
-    pub(crate) told: Mutex<Option<(Position, Demand)>>,
+    /// Where the last invalidation stands that was acknowledged: readers are told.
+    pub(crate) told: Mutex<Option<(Bookmark, Demand)>>,
     pub(crate) seen: Seen,
 }
 
