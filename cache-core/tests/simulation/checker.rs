@@ -60,6 +60,7 @@ struct Holding {
 #[derive(Clone, Copy, Debug)]
 struct Called {
     demand: Demand,
+    at: Duration,
     by: (usize, u32),
     acknowledged: bool,
     /// Its process is no more, and nobody need have heard of it.
@@ -174,6 +175,7 @@ impl Checker {
         }
         self.calls.push(Called {
             demand,
+            at: now,
             by,
             acknowledged: false,
             lost: false,
@@ -185,7 +187,7 @@ impl Checker {
     pub(crate) fn acknowledged(&mut self, now: Duration, call: usize) -> Demand {
         self.calls[call].acknowledged = true;
         let demand = self.calls[call].demand;
-        if self.at_all_times {
+        if self.at_all_times || self.settled {
             self.hold_everywhere(now + self.bound, demand);
         }
         demand
@@ -209,11 +211,12 @@ impl Checker {
         }
     }
 
-    /// The faults have ended, and all had the time to hear of all.
-    pub(crate) fn settle(&mut self, now: Duration) {
+    /// The faults have ended, and all had the time to hear of what was called before then.
+    pub(crate) fn settle(&mut self, now: Duration, called_before: Duration) {
         self.settled = true;
-        let kept: Vec<_> = self.calls.iter().filter(|call| !call.lost).collect();
-        let demands: Vec<_> = kept.iter().map(|call| call.demand).collect();
+        let all = self.calls.iter();
+        let kept = all.filter(|call| !call.lost && call.at < called_before);
+        let demands: Vec<_> = kept.map(|call| call.demand).collect();
         for demand in demands {
             self.hold_everywhere(now, demand);
         }

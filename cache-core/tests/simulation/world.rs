@@ -103,10 +103,10 @@ impl World {
         }
         self.run_until(self.plan.until);
         self.heal();
-        // All hear of all: by now nothing is older, and no window is open.
-        self.run_until(time.now() + 4 * self.plan.settings.bound);
-        lock(&self.shared.checker).settle(time.now());
-        self.run_until(time.now() + 2 * self.plan.settings.bound);
+        let bound = self.plan.settings.bound;
+        self.run_until(time.now() + 4 * bound);
+        lock(&self.shared.checker).settle(time.now(), self.plan.until);
+        self.run_until(time.now() + 2 * bound);
         self.stop();
     }
 
@@ -118,6 +118,11 @@ impl World {
             process.site.stopping.store(true, Ordering::SeqCst);
         }
         self.drain("clients");
+        // By then everybody knows everything, and no window is open.
+        let bound = self.plan.settings.bound;
+        self.run_until(time.now() + 2 * bound);
+        lock(&self.shared.checker).settle(time.now(), time.now());
+        self.run_until(time.now() + 2 * bound);
         for node in &self.nodes {
             if let Some(process) = &node.process {
                 process.site.clients.fetch_add(1, Ordering::SeqCst);
