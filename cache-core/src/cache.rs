@@ -347,11 +347,12 @@ impl Cache {
         });
         let reached = within(&self.engine.clock, limit, known).await.is_some()
             && node.has_reached(bookmark) == Some(true);
-        if reached {
-            self.enter(future).await
-        } else {
-            crate::bypass(self.enter(future)).await
-        }
+        // One context: each of two would be the whole of what is inside it.
+        let context = context::derive(|context| {
+            context.cache = Some(self.clone());
+            context.bypass |= !reached;
+        });
+        Scoped::new(Some(context), future).await
     }
 
     /// What is known of `key` at this moment; it counts as no read.

@@ -109,6 +109,22 @@ impl Clock {
         }
     }
 
+    /// How long until a manual clock wakes the next who sleeps on it; `None` where nobody does. For who drives
+    /// several clocks, and goes from one moment at which something happens to the next.
+    ///
+    /// # Panics
+    ///
+    /// On the system clock, which does not say.
+    #[must_use]
+    #[track_caller]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let Source::Manual(manual) = &self.0 else {
+            panic!("only a clock made by `Clock::manual()` knows who sleeps on it");
+        };
+        let next = manual.sleepers().iter().map(|(at, _)| *at).min()?;
+        Some(Timestamp(next).since(self.now()))
+    }
+
     /// The present moment.
     #[must_use]
     #[inline]

@@ -1,8 +1,10 @@
 //! The remote in this process: a model of the server, and a remote for tests.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,12 +49,14 @@ pub struct Memory {
 }
 
 struct Server {
+    /// Which server it is: another after every start.
     run: u64,
     log_length: usize,
     last_id: (u64, u64),
     log: BTreeMap<(u64, u64), (Token, Option<Record>)>,
     tokens: HashMap<Arc<str>, (Token, Timestamp)>,
-    entries: HashMap<Bytes, (Bytes, Timestamp)>,
+    /// By the run that they are of, as names hold it: what an earlier run stored is found by nobody.
+    entries: HashMap<(u64, Bytes), (Bytes, Timestamp)>,
     reachable: bool,
 }
 
@@ -80,7 +84,7 @@ impl Memory {
     pub fn with_clock(clock: Clock) -> Self {
         Self {
             server: Arc::new(Mutex::new(Server {
-                run: 1,
+                run: next_run(),
                 log_length: LOG_LENGTH,
                 last_id: (0, 0),
                 log: BTreeMap::new(),
@@ -109,7 +113,7 @@ impl Memory {
     /// Restarts the server: it is another, and every session ends. `keeping`: with what it holds.
     pub fn restart(&self, keeping: bool) {
         let mut server = lock(&self.server);
-        server.run += 1;
+        server.run = next_run();
         if !keeping {
             server.flush();
         }
@@ -137,7 +141,7 @@ impl Memory {
         let server = lock(&self.server);
         Self {
             server: Arc::new(Mutex::new(Server {
-                run: server.run + 1_000_000,
+                run: next_run(),
                 log_length: server.log_length,
                 last_id: server.last_id,
                 log: server.log.clone(),
@@ -153,13 +157,19 @@ impl Memory {
     /// Deletes the entries and records that `evicted` says, as a server short of memory does.
     pub fn evict(&self, mut evicted: impl FnMut(&[u8]) -> bool) {
         let mut server = lock(&self.server);
-        server.entries.retain(|key, _| !evicted(key));
+        server.entries.retain(|(_, key), _| !evicted(key));
         server.tokens.retain(|tag, _| !evicted(tag.as_bytes()));
     }
 
     fn tell(&self) {
         self.changed.send_modify(|changes| *changes += 1);
     }
+}
+
+/// No two servers of a process are the same, whatever they were copied from.
+fn next_run() -> u64 {
+    static RUNS: AtomicU64 = AtomicU64::new(1);
+    RUNS.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Server {
@@ -305,7 +315,7 @@ impl Session for Connected {
         Box::pin(async move {
             let appended = self.step(|server, now| {
                 for key in &record.keys {
-                    server.entries.remove(key);
+                    server.entries.remove(&(self.run, key.clone()));
                 }
                 for tag in record.hard.iter().chain(&record.soft) {
                     if let Some((token, _)) = server.tokens.get_mut(tag) {
@@ -323,7 +333,10 @@ impl Session for Connected {
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
         Box::pin(async move {
             self.step(|server, _| Read {
-                occupant: server.entries.get(&key).map(|(entry, _)| entry.clone()),
+                occupant: server
+                    .entries
+                    .get(&(self.run, key))
+                    .map(|(entry, _)| entry.clone()),
                 tokens: server.tokens_of(&tags),
             })
         })
@@ -336,12 +349,12 @@ impl Session for Connected {
     fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {
         Box::pin(async move {
             self.step(|server, now| {
-                let empty = !server.entries.contains_key(&key);
-                if empty {
-                    let placeholder = Bytes::copy_from_slice(&placeholder.0);
-                    server.entries.insert(key, (placeholder, now.plus(lasting)));
-                }
-                empty
+                let Entry::Vacant(place) = server.entries.entry((self.run, key)) else {
+                    return false;
+                };
+                let placeholder = Bytes::copy_from_slice(&placeholder.0);
+                place.insert((placeholder, now.plus(lasting)));
+                true
             })
         })
     }
@@ -378,13 +391,15 @@ impl Session for Connected {
         lasting: Duration,
     ) -> Reply<'_, bool> {
         Box::pin(async move {
-            self.step(|server, now| match server.entries.get_mut(&key) {
-                Some(place) if place.0.starts_with(&occupant.0) => {
-                    *place = (entry, now.plus(lasting));
-                    true
-                }
-                _ => false,
-            })
+            self.step(
+                |server, now| match server.entries.get_mut(&(self.run, key)) {
+                    Some(place) if place.0.starts_with(&occupant.0) => {
+                        *place = (entry, now.plus(lasting));
+                        true
+                    }
+                    _ => false,
+                },
+            )
         })
     }
 }

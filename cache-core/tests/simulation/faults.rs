@@ -1,0 +1,195 @@
+//! What goes wrong in a run, and when.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::network::{CALM, Cut, Weather};
+use crate::node::Settings;
+
+/// What may go wrong at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Calm,
+    SingleServer,
+    Failovers,
+}
+
+impl Class {
+    pub(crate) const fn test(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::SingleServer => "single_server",
+            Self::Failovers => "failovers",
+        }
+    }
+
+    /// After an acknowledgement everybody knows by then.
+    pub(crate) fn promised(self, bound: Duration) -> Duration {
+        match self {
+            // The log is followed: that takes a few messages.
+            Self::Calm => Duration::from_millis(30),
+            Self::SingleServer | Self::Failovers => bound,
+        }
+    }
+}
+
+/// A node's clock runs ahead of others by no more in the end.
+const MOST_AHEAD: u64 = 2_000;
+
+/// One thing that goes wrong, or is well again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    Weather(Weather),
+    Cut(usize, Cut),
+    /// Its connections break.
+    Broken(usize),
+    Freeze(usize),
+    Thaw(usize),
+    Crash(usize),
+    Start(usize),
+    /// A node's clock goes on by so much at once.
+    Jump(usize, Duration),
+    /// Nobody can connect, and connections break.
+    Down,
+    Up,
+    /// The server starts anew with what it had, or with nothing.
+    Restart {
+        keeping: bool,
+    },
+    /// A copy of what the server holds is kept.
+    Snapshot,
+    /// The server starts anew with what the last copy holds.
+    RestartOlder,
+    /// The last copy takes over.
+    Failover,
+    /// Who is still connected to a server that is not in charge is no longer.
+    OldEnds,
+    Flush,
+    /// So many of a hundred entries and records are evicted; by a number of its own.
+    Evict(u32, u64),
+    LogLength(usize),
+}
+
+/// What a run is like.
+pub(crate) struct Plan {
+    pub(crate) nodes: usize,
+    pub(crate) settings: Settings,
+    pub(crate) faults: Vec<(Duration, Fault)>,
+    /// When all is well again.
+    pub(crate) until: Duration,
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl Plan {
+    pub(crate) fn of(class: Class, rng: &mut Rng) -> Self {
+        let nodes = rng.usize(2..4);
+        let bound = millis(500);
+        let settings = Settings {
+            bound,
+            remote_timeout: millis(60),
+            delivery_limit: millis(150),
+            wait_limit: millis(400),
+            max_local_age: millis(rng.choice([300, 1_500, 60_000]).unwrap_or(300)),
+            lease: millis(rng.choice([0, 0, 30]).unwrap_or(0)),
+            loads: rng.choice([2, 8, 1024]).unwrap_or(8),
+            clients: rng.usize(2..4),
+        };
+        let length = if class == Class::Calm { 1_000 } else { 2_500 };
+        let mut plan = Self {
+            nodes,
+            settings,
+            faults: Vec::new(),
+            until: millis(length),
+        };
+        if class != Class::Calm {
+            if rng.bool() {
+                let short = Fault::LogLength(rng.usize(1..8));
+                plan.faults.push((Duration::ZERO, short));
+            }
+            for _ in 0..rng.usize(1..9) {
+                plan.add(class, rng);
+            }
+        }
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    fn add(&mut self, class: Class, rng: &mut Rng) {
+        let at = millis(rng.u64(50..self.until.as_millis() as u64 - 100));
+        let node = rng.usize(0..self.nodes);
+        // Some are shorter than the bound, some longer.
+        let end = at + millis(rng.u64(10..1_200));
+        let mut add = |at: Duration, fault| self.faults.push((at.min(self.until), fault));
+        match rng.u8(0..if class == Class::Failovers { 22 } else { 18 }) {
+            0..2 => {
+                let cut = match rng.u8(0..3) {
+                    0 => (true, true),
+                    1 => (true, false),
+                    _ => (false, true),
+                };
+                let (requests, replies) = cut;
+                add(at, Fault::Cut(node, Cut { requests, replies }));
+                add(end, Fault::Cut(node, Cut::default()));
+            }
+            2 => {
+                for node in 0..self.nodes {
+                    self.faults.push((at, Fault::Broken(node)));
+                }
+            }
+            3 => add(at, Fault::Broken(node)),
+            4..6 => {
+                add(at, Fault::Freeze(node));
+                add(end, Fault::Thaw(node));
+            }
+            6 => {
+                add(at, Fault::Crash(node));
+                add(end, Fault::Start(node));
+            }
+            7 => add(at, Fault::Jump(node, millis(rng.u64(1..MOST_AHEAD)))),
+            8..10 => {
+                let slow = Weather {
+                    slowest: rng.u64(20_000..150_000),
+                    ..CALM
+                };
+                add(at, Fault::Weather(slow));
+                add(end, Fault::Weather(CALM));
+            }
+            10..12 => {
+                let bad = Weather {
+                    slowest: 30_000,
+                    lost: rng.u32(1..40),
+                    twice: rng.u32(0..30),
+                    ..CALM
+                };
+                add(at, Fault::Weather(bad));
+                add(end, Fault::Weather(CALM));
+            }
+            12 => {
+                add(at, Fault::Down);
+                add(end, Fault::Up);
+            }
+            13 => {
+                let keeping = rng.bool();
+                add(at, Fault::Restart { keeping });
+            }
+            14 => {
+                add(at, Fault::Snapshot);
+                add(end, Fault::RestartOlder);
+            }
+            15 => add(at, Fault::Flush),
+            16 => add(at, Fault::Evict(rng.u32(10..100), rng.u64(..))),
+            17 => add(at, Fault::LogLength(rng.usize(1..8))),
+            _ => {
+                // The replica lags a little, and the old one does not know at once.
+                let after = at + millis(rng.u64(0..200));
+                add(at, Fault::Snapshot);
+                add(after, Fault::Failover);
+                add(after + millis(rng.u64(0..600)), Fault::OldEnds);
+            }
+        }
+    }
+}
