@@ -214,6 +214,8 @@ pub(crate) fn plan(model: &Model) -> TokenStream {
             quote_spanned!(span=> #private::shared(&__shape))
         }
         Reach::Local => quote!(#private::local(&__shape)),
+        // What is read from bytes cannot lend what it holds.
+        Reach::IfItCan if model.output.borrows() => quote!(#private::local(&__shape)),
         Reach::IfItCan => quote! {{
             let __sharable = #private::sharable(&__shape);
             #[allow(unused_imports)]

@@ -1,7 +1,7 @@
 //! The return type: what is stored is decided by the concrete type when compiled (the expansion asks
 //! by method resolution), so here only what hides it is refused.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::{ReturnType, Signature, Type, TypeImplTrait, TypeParamBound};
 
@@ -15,6 +15,20 @@ pub(crate) struct Output {
     pub(crate) ty: TokenStream,
     /// How the body's value becomes that type.
     pub(crate) conversion: Conversion,
+}
+
+impl Output {
+    /// Whether a reference stands in it, which can only be to what is there for ever.
+    pub(crate) fn borrows(&self) -> bool {
+        fn holds(tokens: TokenStream) -> bool {
+            tokens.into_iter().any(|token| match token {
+                TokenTree::Group(group) => holds(group.stream()),
+                TokenTree::Punct(punct) => punct.as_char() == '&',
+                TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+            })
+        }
+        holds(self.ty.clone())
+    }
 }
 
 pub(crate) enum Conversion {

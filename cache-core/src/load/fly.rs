@@ -91,7 +91,8 @@ where
     };
     let mut place = None;
     if let Some(asking) = &asking {
-        match engine.ask_level(&lead, asking).await {
+        // Boxed: loads within loads hold one another, and without a remote this is no part of them.
+        match Box::pin(engine.ask_level(&lead, asking)).await {
             Answer::Found(entry, storable) => {
                 let (entry, fate) = lead.land(entry, storable, None);
                 if fate.is_ok() {

@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-/// A value that can go to other nodes: whatever has serde's `Serialize` and `DeserializeOwned`, in
-/// [postcard](https://postcard.jamesmunns.com)'s encoding.
+/// A value that can go to other nodes: whatever has serde's `Serialize` and `Deserialize` and borrows
+/// nothing, in [MessagePack](https://msgpack.org) without the names of fields.
 ///
-/// The encoding knows no field names: a release that changes the type must not read the old one's
-/// values. It does not, as the [build's version](crate::CacheBuilder::version) is a part of every key
-/// of the second level.
+/// A release that changes the type must not read the old one's values. It does not, as the
+/// [build's identity](crate::CacheBuilder::version) is a part of every key of the second level.
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot go to other nodes",
     label = "cannot be written for another node",
@@ -23,31 +21,25 @@ pub trait RemoteValue: Sized {
     fn read(from: &[u8]) -> Option<Self>;
 }
 
+// Not `DeserializeOwned`: the macro asks by method resolution, which does not see lifetimes, and would take
+// a `&'static str` for one. The reader lends nothing, so that a value that borrows is not read.
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned> RemoteValue for T {
+impl<T: Serialize + Deserialize<'static>> RemoteValue for T {
     fn write(&self, to: &mut Vec<u8>) -> bool {
         let before = to.len();
-        let written = postcard::to_extend(self, Appending(to)).is_ok();
+        let written = rmp_serde::encode::write(to, self).is_ok();
         if !written {
             to.truncate(before);
         }
         written
     }
 
-    fn read(from: &[u8]) -> Option<Self> {
-        match postcard::take_from_bytes(from) {
-            Ok((value, [])) => Some(value),
-            Ok(_) | Err(_) => None,
-        }
-    }
-}
-
-/// Postcard extends by value.
-struct Appending<'a>(&'a mut Vec<u8>);
-
-impl Extend<u8> for Appending<'_> {
-    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
-        self.0.extend(bytes);
+    fn read(mut from: &[u8]) -> Option<Self> {
+        let value = {
+            let mut reader = rmp_serde::Deserializer::new(&mut from);
+            T::deserialize(&mut reader).ok()?
+        };
+        from.is_empty().then_some(value)
     }
 }
 
