@@ -265,15 +265,13 @@ impl Checker {
 impl Allowed {
     /// What is wrong with what was read, if anything.
     pub(crate) fn wrong(&self, value: &Value, reason: Reason) -> Option<String> {
-        let stale = reason == Reason::Stale;
         let (window, on_error) = match self.key.kind {
             Kind::Window => (true, false),
             Kind::Fallback => (false, true),
             _ => (false, false),
         };
-        if stale && !window && !on_error {
-            return Some("it was served stale, and has no window".into());
-        }
+        // A value is also said to be stale that was proven again before its load ended.
+        let stale = reason == Reason::Stale && (window || on_error);
         let mut least = self.least;
         if !(stale && on_error) || self.settled {
             least = higher(least, self.elsewhere);
