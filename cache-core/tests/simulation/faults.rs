@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::network::{CALM, Cut, Weather};
-use crate::node::Settings;
+use crate::node::{Habits, Settings};
+use crate::source::{KINDS, ROWS};
 
 /// What may go wrong at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,19 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+impl Habits {
+    fn of(rng: &mut Rng) -> Self {
+        let some = rng.usize(1..=KINDS.len());
+        Self {
+            kinds: rng.choose_multiple(KINDS, some),
+            rows: rng.choice([1, 2, ROWS]).unwrap_or(ROWS),
+            changes: rng.u8(2..35),
+            slow: rng.choice([1, 5, 25]).unwrap_or(5),
+            pause: rng.choice([20_000, 60_000, 150_000]).unwrap_or(60_000),
+        }
+    }
+}
+
 impl Plan {
     pub(crate) fn of(class: Class, rng: &mut Rng) -> Self {
         let nodes = rng.usize(2..4);
@@ -97,6 +111,7 @@ impl Plan {
             lease: millis(rng.choice([0, 0, 30]).unwrap_or(0)),
             loads: rng.choice([2, 8, 1024]).unwrap_or(8),
             clients: rng.usize(2..4),
+            habits: Habits::of(rng),
         };
         let length = if class == Class::Calm { 1_000 } else { 2_500 };
         let mut plan = Self {
