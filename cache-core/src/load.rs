@@ -256,7 +256,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     {
         self.tell_caller(options.by_caller || options.keyed_on_caller);
         let unfinished = self.unfinished();
-        let fetched = self.load_inside(options, start).await;
+        // Boxed: loads inside of their callers, within one another, stand on one stack.
+        let fetched = Box::pin(self.load_inside(options, start)).await;
         unfinished.over();
         fetched
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::level::{Accepting, Answer, Asking};
+pub(crate) use self::level::{Accepting, Answer, Asking, Place};
 use self::outbox::Outbox;
 pub(crate) use self::place::build_identity;
 pub(crate) use self::share::Shared;

@@ -49,10 +49,10 @@ pub enum RemoteError {
     /// No answer within the limit. What was sent may be carried out still.
     #[error("the remote did not answer within {0:?}")]
     TimedOut(Duration),
-    /// The server is no longer the one that the session was opened with. Nothing was done.
+    /// The server is no longer the one that the session was opened with, or no longer in charge. Nothing was done.
     #[error("the remote is another server than before: {0}")]
     Moved(String),
-    /// The server said no: a wrong password, a replica that takes no writes, no memory left.
+    /// The server said no: a wrong password, a right that the user lacks, no memory left.
     #[error("the remote refused: {0}")]
     Refused(String),
 }
@@ -61,7 +61,7 @@ impl RemoteError {
     /// Whether the session it came from is of no more use.
     #[must_use]
     pub const fn ends_session(&self) -> bool {
-        !matches!(self, Self::TimedOut(_))
+        matches!(self, Self::Unreachable(_) | Self::Moved(_))
     }
 }
 

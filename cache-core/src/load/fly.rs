@@ -1,5 +1,6 @@
 //! One shared load, from its permit to its landing.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{Finished, Sharing};
@@ -12,7 +13,7 @@ use crate::flight::Lead;
 use crate::key::Space;
 use crate::life::Life;
 use crate::marks::TagRecord;
-use crate::node::{Accepting, Answer, Asking, Shared};
+use crate::node::{Accepting, Answer, Asking, Place, Shared};
 use crate::outward::warn_asked_caller;
 use crate::path_marks::RequestPath;
 use crate::permit::Permit;
@@ -67,7 +68,7 @@ impl<V> Plan<V> {
 /// Runs one shared load to its end.
 pub(super) async fn fly<V, R, F>(
     mut lead: Lead,
-    plan: Plan<V>,
+    mut plan: Plan<V>,
     start: impl FnOnce() -> F,
 ) -> Outcome<V, R>
 where
@@ -76,7 +77,7 @@ where
 {
     let engine = Arc::clone(&lead.engine);
     let asking = plan.asking(&engine, lead.key.space());
-    let permit = match plan.permit {
+    let permit = match plan.permit.take() {
         Some(permit) => {
             lead.flight.loan.close();
             Some(permit)
@@ -92,73 +93,122 @@ where
     let mut place = None;
     if let Some(asking) = &asking {
         // Boxed: loads within loads hold one another, and without a remote this is no part of them.
-        match Box::pin(engine.ask_level(&lead, asking)).await {
-            Answer::Found(entry, storable) => {
-                let (entry, fate) = lead.land(entry, storable, None);
-                if fate.is_ok() {
-                    engine.stored();
-                }
-                return Outcome::Landed(entry, true);
-            }
-            Answer::Load(found) => place = found,
+        let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(ask_first(lead, asking));
+        match answer.await {
+            Ok(entry) => return Outcome::Landed(entry, true),
+            Err((back, found)) => (lead, place) = (back, found),
         }
     }
     Counters::count(&engine.counters.loads);
-    let record = Record::new(&engine);
-    record.with(|recorded| {
-        plan.tags.iter().for_each(|tag| recorded.add(tag));
-        recorded.by_caller = plan.by_caller;
-        recorded.keyed_on_caller = plan.keyed_on_caller;
-    });
-    let context = Arc::new(Context {
-        cache: Some(plan.cache),
-        record: Some(Arc::clone(&record)),
-        load: Some(LoadScope {
-            flight: lead.flight.id,
-            name: lead.key.space().name().into(),
-            permit,
-            response: false,
-        }),
-        fresh_only: true,
-        bypass: false,
-        path: plan.path,
-        observer: plan.observer,
-        caller: plan.caller,
-        elevated: false,
-    });
+    let (loading, context) = Loading::begin(lead, plan, permit, asking.zip(place));
     let finished = Scoped::new(Some(context), async { start().await }).await;
-    let mut recorded = record.close();
-    let (value, at_most) = match finished {
-        Finished::Store(value) => (value, None),
-        Finished::StoreFor(value, at_most) => (value, Some(at_most)),
-        Finished::Refuse(output, why) => {
-            lead.fail(why);
-            return Outcome::Refused(output, why, recorded);
-        }
-    };
-    let choice = plan
-        .choice
-        .unwrap_or_else(|_| engine.choice(Life::default()));
-    if recorded.asked_caller {
-        // Those who wait may be others: each loads for itself.
-        recorded.bound(&engine, lead.began, choice, at_most);
-        warn_asked_caller(lead.key.space().name());
-        lead.fail(NotStorable::Caller);
-        return Outcome::Own(value, recorded);
+    loading.land(finished)
+}
+
+/// A load that runs. What comes before and after it is apart from it: loads in loads stand on one stack.
+struct Loading<V> {
+    lead: Lead,
+    record: Arc<Record>,
+    choice: Result<LifeChoice, NotStorable>,
+    weigh: fn(&V) -> usize,
+    /// Where else the value goes, and how.
+    shared: Option<(Asking<V>, Place)>,
+}
+
+impl<V: Clone + Send + Sync + 'static> Loading<V> {
+    fn begin(
+        lead: Lead,
+        plan: Plan<V>,
+        permit: Option<Permit>,
+        shared: Option<(Asking<V>, Place)>,
+    ) -> (Self, Arc<Context>) {
+        let record = Record::new(&lead.engine);
+        record.with(|recorded| {
+            plan.tags.iter().for_each(|tag| recorded.add(tag));
+            recorded.by_caller = plan.by_caller;
+            recorded.keyed_on_caller = plan.keyed_on_caller;
+        });
+        let context = Arc::new(Context {
+            cache: Some(plan.cache),
+            record: Some(Arc::clone(&record)),
+            load: Some(LoadScope {
+                flight: lead.flight.id,
+                name: lead.key.space().name().into(),
+                permit,
+                response: false,
+            }),
+            fresh_only: true,
+            bypass: false,
+            path: plan.path,
+            observer: plan.observer,
+            caller: plan.caller,
+            elevated: false,
+        });
+        let loading = Self {
+            lead,
+            record,
+            choice: plan.choice,
+            weigh: plan.weigh,
+            shared,
+        };
+        (loading, context)
     }
-    let weight = (plan.weigh)(&value);
-    let began = (lead.start(), lead.began);
-    let (entry, storable) =
-        engine.entry(&lead.key, (value, weight), began, choice, at_most, recorded);
-    let storable = storable.and(plan.choice.map(|_| ()));
-    let running = place.as_ref().and_then(|_| lead.running());
-    let (entry, fate) = lead.land(entry, storable, None);
-    if fate.is_ok() {
-        engine.stored();
-        if let (Some(asking), Some(place), Some(running)) = (asking, place, running) {
-            engine.share(Shared::new(&entry, asking.codec, running), place);
+
+    fn land<R>(self, finished: Finished<V, R>) -> Outcome<V, R> {
+        let lead = self.lead;
+        let engine = Arc::clone(&lead.engine);
+        let mut recorded = self.record.close();
+        let (value, at_most) = match finished {
+            Finished::Store(value) => (value, None),
+            Finished::StoreFor(value, at_most) => (value, Some(at_most)),
+            Finished::Refuse(output, why) => {
+                lead.fail(why);
+                return Outcome::Refused(output, why, recorded);
+            }
+        };
+        let choice = self
+            .choice
+            .unwrap_or_else(|_| engine.choice(Life::default()));
+        if recorded.asked_caller {
+            // Those who wait may be others: each loads for itself.
+            recorded.bound(&engine, lead.began, choice, at_most);
+            warn_asked_caller(lead.key.space().name());
+            lead.fail(NotStorable::Caller);
+            return Outcome::Own(value, recorded);
         }
+        let weight = (self.weigh)(&value);
+        let began = (lead.start(), lead.began);
+        let (entry, storable) =
+            engine.entry(&lead.key, (value, weight), began, choice, at_most, recorded);
+        let storable = storable.and(self.choice.map(|_| ()));
+        let running = self.shared.as_ref().and_then(|_| lead.running());
+        let (entry, fate) = lead.land(entry, storable, None);
+        if fate.is_ok() {
+            engine.stored();
+            if let Some(((asking, place), running)) = self.shared.zip(running) {
+                engine.share(Shared::new(&entry, asking.codec, running), place);
+            }
+        }
+        let hopeful = !matches!(fate, Err(Reason::NotStorable(_)));
+        Outcome::Landed(entry, hopeful)
     }
-    let hopeful = !matches!(fate, Err(Reason::NotStorable(_)));
-    Outcome::Landed(entry, hopeful)
+}
+
+/// Asks the second level, and lands with what it has; else gives the lead back, and the place that the
+/// value is to go to.
+async fn ask_first<V: Clone + Send + Sync + 'static>(
+    lead: Lead,
+    asking: &Asking<V>,
+) -> Result<Arc<Entry>, (Lead, Option<Place>)> {
+    let engine = Arc::clone(&lead.engine);
+    match engine.ask_level(&lead, asking).await {
+        Answer::Found(entry, storable) => {
+            let (entry, fate) = lead.land(entry, storable, None);
+            if fate.is_ok() {
+                engine.stored();
+            }
+            Ok(entry)
+        }
+        Answer::Load(place) => Err((lead, place)),
+    }
 }

@@ -141,17 +141,32 @@ async fn follow(
         };
         let wait = due.since(clock.now());
         let limit = wait + node.settings.limit;
-        let followed = session.follow(from, wait);
-        let nudged = pin!(node.nudge.notified());
-        match within(clock, Some(limit), unless(followed, nudged)).await {
-            Some(Some(records)) => {
-                let Some(engine) = engine.upgrade() else {
-                    return Ok(());
-                };
-                engine.learn_ahead(node, &asked, records?);
+        let mut followed = session.follow(from, wait);
+        let until = clock.now().plus(limit);
+        loop {
+            let nudged = pin!(node.nudge.notified());
+            let left = until.since(clock.now());
+            match within(clock, Some(left), unless(&mut followed, nudged)).await {
+                Some(Some(records)) => {
+                    let Some(engine) = engine.upgrade() else {
+                        return Ok(());
+                    };
+                    engine.learn_ahead(node, &asked, records?);
+                    break;
+                }
+                // The server still waits to answer: it is asked beside that, and then waited for again.
+                Some(None) => {
+                    let Some(asked) = asks(engine, node, session, &mut offsets) else {
+                        break;
+                    };
+                    let since = node.answer(clock, session.since(asked.at)).await?;
+                    let Some(engine) = engine.upgrade() else {
+                        return Ok(());
+                    };
+                    engine.learn(node, &asked, since);
+                }
+                None => return Err(RemoteError::TimedOut(limit)),
             }
-            Some(None) => due = clock.now(),
-            None => return Err(RemoteError::TimedOut(limit)),
         }
     }
 }
