@@ -17,11 +17,12 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) const fn test(self) -> &'static str {
-        match self {
-            Self::Calm => "calm",
-            Self::SingleServer => "single_server",
-            Self::Failovers => "failovers",
+    /// The class of a seed.
+    pub(crate) const fn of(seed: u64) -> Self {
+        match seed % 8 {
+            0 => Self::Calm,
+            1..=4 => Self::SingleServer,
+            _ => Self::Failovers,
         }
     }
 
