@@ -80,13 +80,14 @@ pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
     while !site.stopping.load(Ordering::SeqCst) {
         let pause = Duration::from_micros(rng.u64(500..habits.pause));
         site.clock.sleep(pause).await;
-        if rng.u8(0..100) < habits.changes {
+        let changes = site.now() < habits.changes_until;
+        if changes && rng.u8(0..100) < habits.changes {
             site.change(&mut rng).await;
             continue;
         }
         match rng.u8(0..100) {
-            0..2 => site.put(&mut rng),
-            2..5 => site.put_from(&mut rng).await,
+            0..2 if changes => site.put(&mut rng),
+            2..5 if changes => site.put_from(&mut rng).await,
             5..7 => site.cache.remove_local(site.some_key(&mut rng).cached()),
             7 => site.cache.clear_memory(),
             _ => {

@@ -35,6 +35,8 @@ pub(crate) struct Habits {
     pub(crate) rows: usize,
     /// How many of a hundred steps are changes.
     pub(crate) changes: u8,
+    /// Nothing is changed after that, which would hide what was not heard of.
+    pub(crate) changes_until: Duration,
     /// How many of a hundred loads are slow.
     pub(crate) slow: u8,
     /// The longest pause between two steps, in microseconds.
