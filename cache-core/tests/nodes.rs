@@ -1,6 +1,8 @@
 //! Two and more nodes over the remote in this process: what one invalidates the others drop, what one
 //! loads the others need not, and what is not known is not served.
 
+#[path = "nodes/losses.rs"]
+mod losses;
 #[path = "nodes/support.rs"]
 mod support;
 

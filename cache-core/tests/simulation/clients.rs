@@ -10,8 +10,8 @@ use cache_core::{Cache, Clock, Delivery, Invalidating, Reason, cache_tag, observ
 use fastrand::Rng;
 
 use crate::checker::{Covers, Demand};
-use crate::node::Settings;
-use crate::source::{Failed, GROUPS, KINDS, Key, Kind, ROWS, Value, group_tag, row_tag, tags_of};
+use crate::node::{Habits, Settings};
+use crate::source::{Failed, GROUPS, Key, Kind, ROWS, Value, group_tag, row_tag, tags_of};
 use crate::timeline::lock;
 use crate::world::Shared;
 
@@ -40,11 +40,12 @@ struct Pace {
 }
 
 impl Pace {
-    fn of(rng: &mut Rng) -> Self {
+    fn of(rng: &mut Rng, habits: &Habits) -> Self {
+        let slow = rng.u8(0..100) < habits.slow;
         let mut wait = || {
-            Duration::from_millis(match rng.u8(0..20) {
-                0 => rng.u64(0..=SLOWEST),
-                1..=6 => 0,
+            Duration::from_millis(match rng.u8(0..4) {
+                _ if slow => rng.u64(0..=SLOWEST),
+                0 => 0,
                 _ => rng.u64(1..15),
             })
         };
@@ -75,12 +76,21 @@ struct How {
 
 /// Does this and that until it is to stop.
 pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
+    let habits = site.settings.habits.clone();
     while !site.stopping.load(Ordering::SeqCst) {
-        site.clock
-            .sleep(Duration::from_micros(rng.u64(1_000..60_000)))
-            .await;
+        let pause = Duration::from_micros(rng.u64(500..habits.pause));
+        site.clock.sleep(pause).await;
+        let changes = site.now() < habits.changes_until;
+        if changes && rng.u8(0..100) < habits.changes {
+            site.change(&mut rng).await;
+            continue;
+        }
         match rng.u8(0..100) {
-            0..70 => {
+            0..2 if changes => site.put(&mut rng),
+            2..5 if changes => site.put_from(&mut rng).await,
+            5..7 => site.cache.remove_local(site.some_key(&mut rng).cached()),
+            7 => site.cache.clear_memory(),
+            _ => {
                 let how = How {
                     limit: (rng.u8(0..8) == 0).then(|| Duration::from_millis(rng.u64(5..60))),
                     told: (rng.u8(0..8) == 0)
@@ -88,29 +98,47 @@ pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
                         .flatten(),
                     ..How::default()
                 };
-                let key = some_key(&mut rng);
-                let _ = site.read(key, Pace::of(&mut rng), how).await;
+                let key = site.some_key(&mut rng);
+                let _ = site.read(key, Pace::of(&mut rng, &habits), how).await;
             }
-            70..92 => site.change(&mut rng).await,
-            92..94 => site.put(&mut rng),
-            94..97 => site.put_from(&mut rng).await,
-            97..99 => site.cache.remove_local(some_key(&mut rng).cached()),
-            _ => site.cache.clear_memory(),
         }
     }
     site.clients.fetch_sub(1, Ordering::SeqCst);
 }
 
-fn some_key(rng: &mut Rng) -> Key {
-    let kind = KINDS[rng.usize(0..KINDS.len())];
-    let ids = if kind == Kind::Group { GROUPS } else { ROWS };
-    Key {
-        kind,
-        id: rng.usize(0..ids),
-    }
-}
-
 impl Site {
+    fn some_row(&self, rng: &mut Rng) -> usize {
+        let rare = rng.u8(0..8) == 0;
+        rng.usize(
+            0..if rare {
+                ROWS
+            } else {
+                self.settings.habits.rows
+            },
+        )
+    }
+
+    fn some_key(&self, rng: &mut Rng) -> Key {
+        let kinds = &self.settings.habits.kinds;
+        let kind = kinds[rng.usize(0..kinds.len())];
+        let row = self.some_row(rng);
+        let id = if kind == Kind::Group {
+            row % GROUPS
+        } else {
+            row
+        };
+        Key { kind, id }
+    }
+
+    /// Of what is put.
+    fn some_put_key(&self, rng: &mut Rng) -> Key {
+        let kinds = [Kind::Row, Kind::Late, Kind::Window];
+        Key {
+            kind: kinds[rng.usize(0..kinds.len())],
+            id: self.some_row(rng),
+        }
+    }
+
     fn now(&self) -> Duration {
         self.shared.time.now()
     }
@@ -276,7 +304,7 @@ impl Site {
 
     /// Changes a row, and drops what was made of it.
     async fn change(self: &Arc<Self>, rng: &mut Rng) {
-        let row = rng.usize(0..ROWS);
+        let row = self.some_row(rng);
         let version = self.shared.source.write(row);
         self.shared
             .time
@@ -299,8 +327,9 @@ impl Site {
             }
             if rng.u8(0..4) == 0 {
                 // The caller's very next read.
-                let key = some_key(rng);
-                let _ = self.read(key, Pace::of(rng), How::default()).await;
+                let key = self.some_key(rng);
+                let pace = Pace::of(rng, &self.settings.habits);
+                let _ = self.read(key, pace, How::default()).await;
             }
             if self.delivered(invalidating, call).await || tries == 0 {
                 break;
@@ -377,10 +406,7 @@ impl Site {
 
     /// Puts what is true now.
     fn put(&self, rng: &mut Rng) {
-        let key = Key {
-            kind: [Kind::Row, Kind::Late, Kind::Window][rng.usize(0..3)],
-            id: rng.usize(0..ROWS),
-        };
+        let key = self.some_put_key(rng);
         let value = vec![self.shared.source.read(key.id)];
         self.shared
             .time
@@ -392,11 +418,8 @@ impl Site {
 
     /// Reads what it puts, which takes a while.
     async fn put_from(&self, rng: &mut Rng) {
-        let key = Key {
-            kind: [Kind::Row, Kind::Late, Kind::Window][rng.usize(0..3)],
-            id: rng.usize(0..ROWS),
-        };
-        let pace = Pace::of(rng);
+        let key = self.some_put_key(rng);
+        let pace = Pace::of(rng, &self.settings.habits);
         let pending = self.cache.begin(key.cached());
         self.clock.sleep(pace.before).await;
         let value = vec![self.shared.source.read(key.id)];

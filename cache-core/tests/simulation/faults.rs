@@ -5,7 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::network::{CALM, Cut, Weather};
-use crate::node::Settings;
+use crate::node::{Habits, Settings};
+use crate::source::{KINDS, ROWS};
 
 /// What may go wrong at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,12 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(crate) const fn test(self) -> &'static str {
-        match self {
-            Self::Calm => "calm",
-            Self::SingleServer => "single_server",
-            Self::Failovers => "failovers",
+    /// The class of a seed.
+    pub(crate) const fn of(seed: u64) -> Self {
+        match seed % 8 {
+            0 => Self::Calm,
+            1..=4 => Self::SingleServer,
+            _ => Self::Failovers,
         }
     }
 
@@ -84,8 +86,23 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+impl Habits {
+    fn of(rng: &mut Rng, until: Duration) -> Self {
+        let some = rng.usize(1..=KINDS.len());
+        Self {
+            kinds: rng.choose_multiple(KINDS, some),
+            rows: rng.choice([1, 2, ROWS]).unwrap_or(ROWS),
+            changes: rng.u8(2..35),
+            changes_until: until.mul_f64(rng.choice([0.4, 0.8, 1.0, 2.0]).unwrap_or(1.0)),
+            slow: rng.choice([1, 5, 25]).unwrap_or(5),
+            pause: rng.choice([20_000, 60_000, 150_000]).unwrap_or(60_000),
+        }
+    }
+}
+
 impl Plan {
     pub(crate) fn of(class: Class, rng: &mut Rng) -> Self {
+        let until = millis(if class == Class::Calm { 1_000 } else { 2_500 });
         let nodes = rng.usize(2..4);
         let bound = millis(500);
         let settings = Settings {
@@ -97,13 +114,13 @@ impl Plan {
             lease: millis(rng.choice([0, 0, 30]).unwrap_or(0)),
             loads: rng.choice([2, 8, 1024]).unwrap_or(8),
             clients: rng.usize(2..4),
+            habits: Habits::of(rng, until),
         };
-        let length = if class == Class::Calm { 1_000 } else { 2_500 };
         let mut plan = Self {
             nodes,
             settings,
             faults: Vec::new(),
-            until: millis(length),
+            until,
         };
         if class != Class::Calm {
             if rng.bool() {

@@ -1,14 +1,13 @@
 //! Many nodes, simulated: nodes, clients, a network and servers on one thread, in a time of their own, by one
 //! seed for each run.
 //!
-//!     cargo test -p cache-core --test simulation --release                   all classes, a few hundred seeds
-//!     ./scripts/test simulation                                              10,000 seeds
-//!     SEEDS=1000000 ./scripts/test simulation                                a long run
-//!     SEED=123 ./scripts/test simulation failovers                           one, with all that happened in it
+//!     ./scripts/test simulation                       10,000 seeds
+//!     SEEDS=1000000 ./scripts/test simulation         a long run
+//!     SEED=123 ./scripts/test simulation              one, with all that happens in it
 //!
 //! What is checked is in [`checker`], what the words mean in `docs/testing.md`. Built with
-//! `--cfg tokio_unstable` (as the script does) a seed is the same run every time; without it, tokio may wake who
-//! waits for one thing in another order.
+//! `--cfg tokio_unstable`, as the script does, a seed is the same run every time; without it tokio may wake those
+//! who wait for one thing in another order.
 #![cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 
 mod checker;

@@ -9,10 +9,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::clients::{self, Site};
 use crate::network::{Link, Network};
+use crate::source::Kind;
 use crate::world::Shared;
 
 /// How caches are set up in a run; small, so that much happens in little time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) bound: Duration,
     pub(crate) remote_timeout: Duration,
@@ -22,6 +23,24 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) loads: usize,
     pub(crate) clients: usize,
+    pub(crate) habits: Habits,
+}
+
+/// What clients are wont to do: each run is dense in something else.
+#[derive(Clone, Debug)]
+pub(crate) struct Habits {
+    /// Of what they read.
+    pub(crate) kinds: Vec<Kind>,
+    /// Most is about the first so many rows.
+    pub(crate) rows: usize,
+    /// How many of a hundred steps are changes.
+    pub(crate) changes: u8,
+    /// Nothing is changed after that, which would hide what was not heard of.
+    pub(crate) changes_until: Duration,
+    /// How many of a hundred loads are slow.
+    pub(crate) slow: u8,
+    /// The longest pause between two steps, in microseconds.
+    pub(crate) pause: u64,
 }
 
 pub(crate) struct Node {
@@ -55,7 +74,7 @@ impl Node {
     /// Starts a process with its clients.
     pub(crate) fn start(
         &mut self,
-        settings: Settings,
+        settings: &Settings,
         shared: &Arc<Shared>,
         network: &Arc<Network>,
     ) {
@@ -94,7 +113,7 @@ impl Node {
             cache,
             clock: self.clock.clone(),
             process: (self.number, self.processes),
-            settings,
+            settings: settings.clone(),
             stood_still: Arc::clone(&self.stood_still),
             stopping: AtomicBool::new(false),
             clients: AtomicUsize::new(0),

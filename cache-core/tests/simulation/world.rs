@@ -104,9 +104,9 @@ impl World {
         self.run_until(self.plan.until);
         self.heal();
         let bound = self.plan.settings.bound;
-        self.run_until(time.now() + 4 * bound);
-        lock(&self.shared.checker).settle(time.now(), self.plan.until);
         self.run_until(time.now() + 2 * bound);
+        lock(&self.shared.checker).settle(time.now(), self.plan.until);
+        self.run_until(time.now() + bound);
         self.stop();
     }
 
@@ -208,7 +208,7 @@ impl World {
     fn start(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         if node.process.is_none() {
-            node.start(self.plan.settings, &self.shared, &self.network);
+            node.start(&self.plan.settings, &self.shared, &self.network);
         }
     }
 

@@ -1,0 +1,76 @@
+//! Nodes whose server, or whose outbox, loses what it held, in the ways that are seldom met by chance.
+
+use std::time::Duration;
+
+use crate::support::{Cluster, Source, settle};
+use cache_core::{Delivery, Life};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Invalidates on the first node while the server cannot be reached.
+async fn invalidate_cut_off(cluster: &Cluster, invalidate: impl AsyncFnOnce() -> Delivery) {
+    cluster.server.set_reachable(false);
+    settle().await;
+    assert_eq!(
+        cluster.while_time_passes(invalidate()).await,
+        Delivery::Queued
+    );
+    cluster.server.set_reachable(true);
+}
+
+#[tokio::test]
+async fn more_invalidations_than_are_kept_are_one_of_everything() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 1);
+    source.set(2);
+    invalidate_cut_off(&cluster, async || {
+        let tags: Vec<_> = (0..10_001).map(|tag| format!("tag-{tag}")).collect();
+        drop(cluster[0].invalidate_cache("rows"));
+        let invalidated = cluster[0].invalidate_cache(tags).await;
+        invalidated.unwrap().delivery
+    })
+    .await;
+    cluster.pass(6 * SECOND).await;
+    assert_eq!(cluster[0].shutdown().await, Ok(()));
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
+#[tokio::test]
+async fn both_kinds_of_one_tag_are_delivered() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let life = || Life::from_secs(3600).stale_while_revalidate("1h");
+    let read = async |node: usize| {
+        source
+            .fetch_for(&cluster[node], "a", life(), ["rows"])
+            .await
+    };
+    assert_eq!(read(1).await, 1);
+    source.set(2);
+    invalidate_cut_off(&cluster, async || {
+        drop(cluster[0].invalidate_cache("rows"));
+        let invalidated = cluster[0].revalidate_tag("rows").await;
+        invalidated.unwrap().delivery
+    })
+    .await;
+    cluster.pass(2 * SECOND).await;
+    assert_eq!(cluster[0].shutdown().await, Ok(()));
+    settle().await;
+    assert_eq!(read(1).await, 2);
+}
+
+/// The clock stands still, so the new log's first record has the id of the old one's.
+#[tokio::test]
+async fn a_log_that_was_begun_anew_is_not_the_old_one() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 1);
+    cluster.shared(1).await;
+    cluster.server.flush();
+    source.set(2);
+    let invalidated = cluster[0].invalidate_cache("rows").await;
+    assert_eq!(invalidated.unwrap().delivery, Delivery::Everywhere);
+    cluster.pass(6 * SECOND).await;
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
