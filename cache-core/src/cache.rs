@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::builder::CacheBuilder;
 use crate::clock::Clock;
-use crate::context::{self, Context, Scoped};
+use crate::context::{self, Scoped};
 use crate::engine::{Engine, LifeChoice};
 use crate::error::{InstallError, InvalidateError};
 use crate::explain::Explanation;
@@ -129,13 +129,10 @@ impl Cache {
     }
 
     /// Runs `future` with a new cache of its own as the current one: for tests, which then neither
-    /// see nor disturb each other's values.
+    /// see nor disturb each other's values. All else that is in force stays so, as in
+    /// [`enter`](Self::enter).
     pub fn isolated<F>(future: F) -> Scoped<F> {
-        let context = Context {
-            cache: Some(Self::unbuilt()),
-            ..Context::default()
-        };
-        Scoped::new(Some(Arc::new(context)), future)
+        Self::unbuilt().enter(future)
     }
 
     /// A view of this cache with keys of its own: no key of it meets one of another scope or of the
@@ -219,11 +216,16 @@ impl Cache {
     /// Drops the value under `key`. A load of it that runs still serves those who wait for it, and is
     /// not stored. Values made from it stay: tags drop those.
     pub fn remove(&self, key: impl IntoKey) -> Invalidating {
-        Invalidating::applied_by(&self.engine, || self.remove_local(key))
+        Invalidating::applied_by(&self.engine, || self.let_go(key))
     }
 
-    /// Drops this process's copy of the value under `key`.
-    pub fn remove_local(&self, key: impl IntoKey) {
+    /// Drops this process's copy of the value under `key`, as if it had been given up for lack of room:
+    /// allowed inside of a cached function too.
+    pub fn remove_local(&self, key: impl IntoKey) -> Invalidating {
+        Invalidating::locally(&self.engine, || self.let_go(key))
+    }
+
+    fn let_go(&self, key: impl IntoKey) {
         if let Ok(key) = key.to_key(&self.space) {
             Counters::count(&self.engine.counters.invalidations);
             self.engine.detach_and_remove(&key.as_ref());
@@ -236,9 +238,12 @@ impl Cache {
         Invalidating::apply(&self.engine, Kind::Hard, (vec![self.own_tag()], None))
     }
 
-    /// Drops this process's copies of everything, or of a scope. Touches no other level, and no log.
-    pub fn clear_memory(&self) {
-        self.engine.invalidate(Kind::Local, &[self.own_tag()]);
+    /// Drops this process's copies of everything, or of a scope. Touches no other level, and no log, and
+    /// is allowed inside of a cached function too.
+    pub fn clear_memory(&self) -> Invalidating {
+        Invalidating::locally(&self.engine, || {
+            self.engine.invalidate(Kind::Local, &[self.own_tag()]);
+        })
     }
 
     fn own_tag(&self) -> TagName {

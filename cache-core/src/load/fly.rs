@@ -30,6 +30,8 @@ pub(super) enum Outcome<V, R> {
 /// What a load needs besides its body.
 pub(super) struct Plan<V> {
     pub(super) cache: Cache,
+    /// The record around the call.
+    pub(super) around: Option<Arc<Record>>,
     pub(super) observer: Option<Arc<Observer>>,
     pub(super) permit: Option<Permit>,
     pub(super) path: Option<Arc<RequestPath>>,
@@ -66,7 +68,7 @@ where
         }
     };
     Counters::count(&engine.counters.loads);
-    let record = Record::new(&engine);
+    let record = Record::new(&engine, plan.around);
     record.with(|recorded| {
         plan.tags.iter().for_each(|tag| recorded.add(tag));
         recorded.by_caller = plan.by_caller;
