@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::remote::{Remote, Reply, Session};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionInfo, IntoConnectionInfo};
 
 use crate::connect::connect;
 use crate::error::RedisError;
@@ -65,6 +65,11 @@ fn info(address: &str) -> Result<ConnectionInfo, RedisError> {
             problem,
         }
     };
+    if address.starts_with("rediss:") && cfg!(not(feature = "tls")) {
+        return Err(wrong(
+            "TLS is behind the feature `tls`, of the facade `redis-tls`".into(),
+        ));
+    }
     let info = address.into_connection_info().map_err(|error| {
         wrong(
             error
@@ -72,11 +77,6 @@ fn info(address: &str) -> Result<ConnectionInfo, RedisError> {
                 .map_or_else(|| error.category().to_owned(), str::to_owned),
         )
     })?;
-    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && cfg!(not(feature = "tls")) {
-        return Err(wrong(
-            "TLS is behind the feature `tls`, of the facade `redis-tls`".into(),
-        ));
-    }
     Ok(info)
 }
 

@@ -206,7 +206,7 @@ async fn a_user_with_the_documented_rights_may_do_all() {
     let server = Server::new();
     let rights = include_str!("../docs/wire.md");
     let rights = rights
-        .split("needs")
+        .split("access list needs")
         .nth(1)
         .unwrap()
         .split('`')

@@ -59,25 +59,19 @@ impl Server {
     /// One with further options.
     pub(crate) fn with(options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
-        let folder = TempDir::new().unwrap();
         // Another process may take the port before the server does.
-        for _ in 0..5 {
+        let server = (0..5).find_map(|_| {
+            let folder = TempDir::new().unwrap();
             let port = free_port();
-            let child = start("redis-server", folder.path(), port, &options);
             let mut server = Self {
-                child,
+                child: start("redis-server", folder.path(), port, &options),
                 folder,
                 port,
                 options: options.clone(),
             };
-            if server.answers(Duration::from_secs(10)) {
-                return server;
-            }
-            let _ = server.child.kill();
-            let _ = server.child.wait();
-            return Self::with(&options.iter().map(String::as_str).collect::<Vec<_>>());
-        }
-        panic!("no redis-server could be started")
+            server.answers(Duration::from_secs(10)).then_some(server)
+        });
+        server.expect("a redis-server starts in one of five tries")
     }
 
     /// Waits until it answers and has loaded what it kept.
