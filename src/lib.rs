@@ -28,6 +28,8 @@ pub use cache_tower::{
 
 #[cfg(feature = "gateway")]
 pub use cache_gateway as gateway;
+#[cfg(feature = "redis")]
+pub use cache_redis::{Redis, RedisError};
 #[cfg(feature = "web")]
 pub use cache_web::{IntoCaller, WebMethods, WebMethodsError, outputs};
 

@@ -169,13 +169,13 @@ async fn clear_drops_a_scope_or_everything() {
 
     // Only this process's copies.
     fill().await;
-    users.remove_local("row");
+    users.remove_local("row").await.unwrap();
     assert_eq!(held().await, [true, false, true]);
     fill().await;
-    users.clear_memory();
+    users.clear_memory().await.unwrap();
     assert_eq!(held().await, [true, false, true]);
     fill().await;
-    cache.clear_memory();
+    cache.clear_memory().await.unwrap();
     assert_eq!(held().await, [false; 3]);
 }
 

@@ -262,7 +262,7 @@ async fn memory_is_given_back_by_clearing() {
     for path in PATHS {
         get(&app, path).await;
     }
-    cache.clear_memory();
+    drop(cache.clear_memory());
     for path in PATHS {
         get(&app, path).await.assert_miss("removed");
     }

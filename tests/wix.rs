@@ -2,90 +2,16 @@
 //! `invalidateCache`, `elevate`.
 #![cfg(feature = "web")]
 
-use std::cell::Cell;
+mod wix_support;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode, request::Parts};
-use http_body_util::BodyExt;
+use axum::http::{Request, StatusCode};
 use revalidate::{
     Cache, CacheLayer, Caller, InvalidateError, Permissions, PublicError, WebError, WebMethods,
     WebMethodsError, elevate, invalidate_cache, web_method,
 };
-use tower::ServiceExt;
-
-/// Counts the loads of a function in one test, which has a thread of its own.
-macro_rules! counter {
-    ($name:ident) => {
-        thread_local! {
-            static $name: Cell<usize> = const { Cell::new(0) };
-        }
-    };
-}
-
-/// Who is calling, by a header: `member:7`, `admin:1`.
-async fn who(role: Option<String>) -> Caller {
-    match role.as_deref().and_then(|role| role.split_once(':')) {
-        Some(("member", id)) => Caller::member(id),
-        Some(("admin", id)) => Caller::admin(id),
-        _ => Caller::anonymous(),
-    }
-}
-
-fn authorise(parts: &Parts) -> impl Future<Output = Caller> + Send + use<> {
-    let role = parts.headers.get("x-who").and_then(|who| who.to_str().ok());
-    who(role.map(str::to_owned))
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    }
-
-    fn code(&self) -> String {
-        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap();
-        body["code"].as_str().unwrap_or_default().to_owned()
-    }
-}
-
-async fn send(app: &Router, request: Request<Body>) -> Answer {
-    let response = app.clone().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    }
-}
-
-async fn post(app: &Router, who: &str, path: &str, body: &str) -> Answer {
-    let request = Request::post(path)
-        .header("content-type", "application/json")
-        .header("x-who", who);
-    send(app, request.body(Body::from(body.to_owned())).unwrap()).await
-}
-
-async fn get(app: &Router, who: &str, path: &str) -> Answer {
-    let request = Request::get(path).header("x-who", who);
-    send(app, request.body(Body::empty()).unwrap()).await
-}
-
-async fn isolated(test: impl Future<Output = ()>) {
-    Cache::builder()
-        .guard_invalidation(true)
-        .build()
-        .enter(test)
-        .await;
-}
+use wix_support::{authorise, counter, get, isolated, post, send};
 
 counter!(MULTIPLY);
 /// Multiplies.
@@ -289,6 +215,8 @@ async fn permissions_are_checked_before_the_cache() {
             }
         }
         assert_eq!(MEMBERS.get(), 1);
+        let head = Request::head("/f/members").body(Body::empty()).unwrap();
+        assert_eq!(send(&app, head).await.status, 401);
     })
     .await;
     let refused = WebMethods::new().method::<members>().build().unwrap_err();
@@ -442,6 +370,9 @@ enum Verb {
     Path,
     Remove,
     Clear,
+    RemoveLocal,
+    ClearMemory,
+    InAnotherCache,
 }
 
 async fn act(verb: Verb) -> Result<(), InvalidateError> {
@@ -451,6 +382,12 @@ async fn act(verb: Verb) -> Result<(), InvalidateError> {
         Verb::Path => revalidate::revalidate_path("/blog"),
         Verb::Remove => multiply::remove_cached(1, 2),
         Verb::Clear => Cache::current().unwrap().clear(),
+        Verb::RemoveLocal => Cache::current().unwrap().remove_local("row"),
+        Verb::ClearMemory => Cache::current().unwrap().clear_memory(),
+        Verb::InAnotherCache => {
+            let cache = Cache::current().unwrap();
+            Cache::isolated(async move { cache.clear() }).await
+        }
     };
     done.await.map(drop)
 }
@@ -465,6 +402,9 @@ async fn try_everything() -> usize {
         Verb::Path,
         Verb::Remove,
         Verb::Clear,
+        Verb::RemoveLocal,
+        Verb::ClearMemory,
+        Verb::InAnotherCache,
     ] {
         refused += usize::from(act(verb).await == Err(InvalidateError::PermissionDenied));
     }
@@ -476,7 +416,7 @@ async fn every_verb_is_guarded() {
     isolated(async {
         let methods = WebMethods::new().method::<try_everything>();
         let app = methods.authorise(authorise).build().unwrap();
-        for (who, refused) in [("", "5"), ("member:1", "5"), ("admin:1", "0")] {
+        for (who, refused) in [("", "8"), ("member:1", "8"), ("admin:1", "0")] {
             assert_eq!(post(&app, who, "/try_everything", "").await.body, refused);
         }
     })
@@ -487,9 +427,13 @@ async fn every_verb_is_guarded() {
 /// where nothing in the request looks like it: it is told by the response that this is not for it.
 #[tokio::test]
 async fn another_cache_outside_keeps_nothing_that_is_not_for_anyone() {
-    for layer in [CacheLayer::new(), CacheLayer::new().ttl("1h")] {
+    for layer in [
+        CacheLayer::new(),
+        CacheLayer::new().ttl("1h"),
+        CacheLayer::shared_proxy(),
+    ] {
         isolated(async {
-            let methods = WebMethods::new().method::<members>();
+            let methods = WebMethods::new().method::<members>().cache(Cache::new());
             let methods = methods.authorise(|parts| {
                 let known = parts.headers.contains_key("x-session");
                 async move {
@@ -506,12 +450,15 @@ async fn another_cache_outside_keeps_nothing_that_is_not_for_anyone() {
                 if let Some(session) = session {
                     request = request.header("x-session", session);
                 }
-                send(&app, request.body(Body::empty()).unwrap())
-                    .await
-                    .status
+                send(&app, request.body(Body::empty()).unwrap()).await
             };
-            assert_eq!(ask(Some("1")).await, 200);
-            assert_eq!(ask(None).await, 401);
+            let member = ask(Some("1")).await;
+            assert_eq!(member.status, 200);
+            let told = member.headers.get_all("cache-status").iter().next_back();
+            let told = told.unwrap().to_str().unwrap();
+            assert_eq!(told, "revalidate; fwd=miss; detail=no-store");
+            assert_eq!(member.header("cache-control"), "private, no-store");
+            assert_eq!(ask(None).await.status, 401);
         })
         .await;
     }

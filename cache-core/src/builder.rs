@@ -114,9 +114,15 @@ impl CacheBuilder {
         self
     }
 
-    /// Whether invalidating, removing and clearing are refused inside of web methods that less than an
-    /// administrator calls, unless [elevated](crate::elevate), as on Wix (default: no). Code that no web
-    /// method runs is the application's own, and free to.
+    /// Whether invalidating, removing and clearing, in this process alone too, and
+    /// [putting](Cache::put) in the place of what is there are refused inside of web methods that less
+    /// than an administrator calls, unless [elevated](crate::elevate), as on Wix (default: no). Code that
+    /// no web method runs is the application's own, and free to.
+    ///
+    /// What a web method spawns, a task or a thread, is such code: neither has a context, so nobody
+    /// calls there and nothing is refused. Spawn a task with
+    /// [`.in_current_load()`](crate::FutureExt::in_current_load), which takes along who calls and
+    /// whether that is elevated; a thread waits for such a future by its runtime's `block_on`.
     pub fn guard_invalidation(mut self, guard: bool) -> Self {
         self.settings.guard_invalidation = guard;
         self

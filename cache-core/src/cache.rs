@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::builder::CacheBuilder;
 use crate::clock::Clock;
-use crate::context::{self, Context, Scoped};
+use crate::context::{self, Scoped};
 use crate::engine::{Engine, LifeChoice};
 use crate::error::{InstallError, InvalidateError, ShutdownError};
 use crate::explain::Explanation;
@@ -131,13 +131,10 @@ impl Cache {
     }
 
     /// Runs `future` with a new cache of its own as the current one: for tests, which then neither
-    /// see nor disturb each other's values.
+    /// see nor disturb each other's values. All else that is in force stays so, as in
+    /// [`enter`](Self::enter).
     pub fn isolated<F>(future: F) -> Scoped<F> {
-        let context = Context {
-            cache: Some(Self::unbuilt()),
-            ..Context::default()
-        };
-        Scoped::new(Some(Arc::new(context)), future)
+        Self::unbuilt().enter(future)
     }
 
     /// A view of this cache with keys of its own: no key of it meets one of another scope or of the
@@ -231,12 +228,16 @@ impl Cache {
         })
     }
 
-    /// Drops this process's copy of the value under `key`.
-    pub fn remove_local(&self, key: impl IntoKey) {
-        if let Ok(key) = key.to_key(&self.space) {
+    /// Drops this process's copy of the value under `key`, as if it had been given up for lack of room:
+    /// allowed inside of a cached function too.
+    pub fn remove_local(&self, key: impl IntoKey) -> Invalidating {
+        let key = key.to_key(&self.space);
+        Invalidating::locally(&self.engine, || {
+            let key = key.ok()?;
             Counters::count(&self.engine.counters.invalidations);
             self.engine.detach_and_remove(&key.as_ref());
-        }
+            None
+        })
     }
 
     /// Drops everything: of a scope, what is stored under it and what was made from that; of the
@@ -245,9 +246,13 @@ impl Cache {
         Invalidating::apply(&self.engine, Kind::Hard, (vec![self.own_tag()], None))
     }
 
-    /// Drops this process's copies of everything, or of a scope. Touches no other level, and no log.
-    pub fn clear_memory(&self) {
-        self.engine.invalidate_here(Kind::Local, &[self.own_tag()]);
+    /// Drops this process's copies of everything, or of a scope. Touches no other level, and no log, and
+    /// is allowed inside of a cached function too.
+    pub fn clear_memory(&self) -> Invalidating {
+        Invalidating::locally(&self.engine, || {
+            self.engine.invalidate_here(Kind::Local, &[self.own_tag()]);
+            None
+        })
     }
 
     fn own_tag(&self) -> TagName {

@@ -94,11 +94,36 @@ impl Caller {
     /// given to those who wait for the same (`caller` is the reason), unless the function's key holds
     /// the caller: `cache(key = (Caller::current(), page))`. Nor does a layer store a response that
     /// was made so. A refresh in the background asks as the caller who found the stale value.
+    ///
+    /// The same goes for everything around it, whatever came of the call that asked:
+    ///
+    /// * A function whose key holds the caller, and that calls a cached function which asks without having
+    ///   it in *its* key, is never stored: give the inner one such a key too, or ask in the outer one
+    ///   and hand on what the inner one needs.
+    /// * What the loader of [`Cache::fetch`](crate::Cache::fetch) asks is never in a key that is known to
+    ///   hold it, so a loader that asks is never stored. Ask before, put the caller into the key, and
+    ///   hand it to the loader:
+    ///
+    /// ```
+    /// # use cache_core as revalidate;
+    /// use revalidate::{Cache, Caller};
+    /// use std::convert::Infallible;
+    ///
+    /// async fn orders(cache: &Cache) -> Result<String, Infallible> {
+    ///     let caller = Caller::current();
+    ///     let key = ("orders", caller.clone());
+    ///     cache.fetch(key, "10m", ["orders"], || async move { Ok(format!("those of {caller:?}")) }).await
+    /// }
+    /// ```
+    ///
+    /// A spawned task or thread has no caller, as it has no context: there this is `None`, as in the
+    /// application's own code, and what is loaded around it does not learn that it was asked. Spawn
+    /// with [`.in_current_load()`](crate::FutureExt::in_current_load), which takes both along.
     #[must_use]
     pub fn current() -> Option<Self> {
         let context = context::current()?;
         if let Some(record) = &context.record
-            && !record.with(|recorded| recorded.asked_caller |= !recorded.keyed_on_caller)
+            && !record.ask_caller()
         {
             late(&record.engine);
         }

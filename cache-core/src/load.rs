@@ -421,6 +421,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
     fn plan(&self, cache: &Cache, options: &CallOptions<V>, tags: &[Arc<TagRecord>]) -> Plan<V> {
         Plan {
             cache: cache.clone(),
+            around: self
+                .context
+                .as_ref()
+                .and_then(|context| context.record.clone()),
             observer: self
                 .context
                 .as_ref()
@@ -466,6 +470,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         };
         let mut plan = plan();
         // A refresh is nobody's part: it neither reports to its caller nor runs under its permit.
+        plan.around = None;
         plan.observer = None;
         plan.permit = None;
         let failure = RefreshFailed(Some((held, engine.clock.clone())));

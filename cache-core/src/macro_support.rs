@@ -32,7 +32,7 @@ pub use crate::web::{
 };
 pub use keys::{
     ByCacheKey, BySerialize, BySet, CallerProbe, KeyArgument, KeyField, Peeled, SerializeSet,
-    StateArgument, Unkeyable, write_type,
+    StateArgument, Unkeyable, is_caller, write_type,
 };
 pub use loads::{Awaited, Loading, NoneLimit, Plan, no_time_limit, none_limit, timed_out};
 pub use returns::{

@@ -67,6 +67,9 @@ tokens! {
         Alone = "alone",
         /// It asked who [calls](crate::Caller::current), and its key does not hold that.
         Caller = "caller",
+        /// It was put by code whose [caller](crate::Caller) may not drop what was there
+        /// ([`guard_invalidation`](crate::CacheBuilder::guard_invalidation)).
+        Permission = "permission",
         /// Its response, or what it says of it, must not be stored.
         Response = "response",
     }

@@ -24,6 +24,8 @@ const MAX_READS: usize = 4;
 pub(crate) struct Record {
     /// Whose numbers, records and moments it holds.
     pub(crate) engine: Arc<Engine>,
+    /// That of the load or response around it.
+    around: Option<Arc<Record>>,
     state: Mutex<Recorded>,
 }
 
@@ -124,9 +126,10 @@ impl Recorded {
 }
 
 impl Record {
-    pub(crate) fn new(engine: &Arc<Engine>) -> Arc<Self> {
+    pub(crate) fn new(engine: &Arc<Engine>, around: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             engine: Arc::clone(engine),
+            around,
             state: Mutex::new(Recorded::new()),
         })
     }
@@ -139,6 +142,24 @@ impl Record {
         }
         change(&mut recorded);
         true
+    }
+
+    /// Notes that it was asked who calls, unless the key holds that; `false` where the record is closed.
+    /// What is around learns it at once: a load that panics, is left, runs out of time or is stood in
+    /// for by a stale value has nothing to hand outward when it ends.
+    pub(crate) fn ask_caller(&self) -> bool {
+        let mut keyed = false;
+        let open = self.with(|recorded| {
+            keyed = recorded.keyed_on_caller;
+            recorded.asked_caller |= !keyed;
+        });
+        let mut around = self.around.as_ref().filter(|_| !keyed);
+        while let Some(record) = around {
+            // Where it is over, nothing is made of that.
+            let _ = record.with(|recorded| recorded.asked_caller = true);
+            around = record.around.as_ref();
+        }
+        open
     }
 
     /// Takes in what an inner value carries. Not its `loaded_at`: it was judged after this load

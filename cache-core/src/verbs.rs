@@ -87,11 +87,25 @@ impl Invalidating {
 
     /// Runs `remove`, which returns the ticket of its delivery, unless this is misuse.
     pub(crate) fn applied_by(engine: &Arc<Engine>, remove: impl FnOnce() -> Option<u64>) -> Self {
-        let outcome = allowed(engine).map(|()| Applied {
+        Self::done_by(engine, allowed(engine), remove)
+    }
+
+    /// Runs `let_go`, which drops this process's copies alone: no data has changed by that, so a cached
+    /// function may, and the caller of a web method must have the right to it all the same.
+    pub(crate) fn locally(engine: &Arc<Engine>, let_go: impl FnOnce() -> Option<u64>) -> Self {
+        Self::done_by(engine, permitted(engine), let_go)
+    }
+
+    fn done_by(
+        engine: &Arc<Engine>,
+        allowed: Result<(), InvalidateError>,
+        act: impl FnOnce() -> Option<u64>,
+    ) -> Self {
+        let outcome = allowed.map(|()| Applied {
             engine: Arc::clone(engine),
             kind: Kind::Hard,
             names: Vec::new(),
-            ticket: remove(),
+            ticket: act(),
         });
         Self {
             outcome,
@@ -124,7 +138,7 @@ impl Invalidating {
     /// Repeats the invalidation once `delay` has passed, for data that is read from replicas which
     /// lag behind. It lives in memory, and is lost with the process. Outside of a tokio runtime a
     /// thread waits for it, by the machine's clock. A removal of a
-    /// key is not repeated: use a tag.
+    /// key is not repeated, nor is what drops this process's copies alone: use a tag.
     pub fn again_after(self, delay: impl Into<Span>) -> Self {
         let delay: Duration = delay.into().into();
         if let Ok(applied) = &self.outcome
@@ -163,17 +177,22 @@ fn allowed(engine: &Engine) -> Result<(), InvalidateError> {
             function: load.name.to_string(),
         });
     }
-    if engine.settings.guard_invalidation
-        && !context.elevated
-        && context
-            .caller
-            .as_ref()
-            .is_some_and(|caller| !caller.is_admin())
-    {
-        return Err(InvalidateError::PermissionDenied);
-    }
+    permitted(engine)?;
     if let Some(record) = &context.record {
         record.with(|recorded| recorded.invalidated = true);
+    }
+    Ok(())
+}
+
+/// Whether whoever calls the web method that this is done for may drop what the cache holds.
+pub(crate) fn permitted(engine: &Engine) -> Result<(), InvalidateError> {
+    let refused = engine.settings.guard_invalidation
+        && context::current().is_some_and(|context| {
+            let caller = context.caller.as_ref().filter(|_| !context.elevated);
+            caller.is_some_and(|caller| !caller.is_admin())
+        });
+    if refused {
+        return Err(InvalidateError::PermissionDenied);
     }
     Ok(())
 }

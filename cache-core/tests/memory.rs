@@ -142,7 +142,7 @@ fn rule_11_attempts_that_come_to_nothing_leave_nothing() {
                     .await
                     .unwrap_err();
                 drop(cache.invalidate_cache(format!("unknown:{n}")));
-                cache.remove_local(n);
+                drop(cache.remove_local(n));
             }
         };
         // As many as make the records of tags that are kept for a while no more.

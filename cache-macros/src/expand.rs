@@ -17,7 +17,7 @@ use syn::{Attribute, GenericParam, Generics};
 use crate::args::{Arg, Passing};
 use crate::companion;
 use crate::item::is_named;
-use crate::keys::{bindings, by_caller, conversions, key, names_caller, state_checks};
+use crate::keys::{bindings, by_caller, conversions, key, keyed_on_caller, state_checks};
 use crate::options::{Companion, LifeOption, Reach};
 use crate::values::duration_tokens;
 use crate::web_method::Model;
@@ -270,7 +270,7 @@ fn options(model: &Model) -> TokenStream {
         .map_or(none, |(limit, _)| some(duration_tokens(limit)));
     let tags = call_tags(model);
     let by_caller = by_caller(&model.args, &private);
-    let keyed_on_caller = names_caller(options, &model.item.sig);
+    let keyed_on_caller = keyed_on_caller(options, &model.item.sig, &private);
     quote!(__plan.options(#life, #profile, #timeout, #tags, #by_caller, #keyed_on_caller))
 }
 

@@ -5,7 +5,7 @@ use std::iter::once;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{FnArg, GenericParam, Signature, Type};
+use syn::{Expr, ExprPath, FnArg, GenericParam, Path, Signature, Type};
 
 use crate::args::{Arg, Passing, Role, first_type_argument};
 use crate::options::CacheOptions;
@@ -84,38 +84,61 @@ pub(crate) fn by_caller(args: &[Arg], private: &TokenStream) -> TokenStream {
     }}
 }
 
-/// Whether `Caller::current()` is the key or one of its parts: then it holds who calls a web method. What is only
-/// made of it, such as whether that is an administrator, tells two callers apart no more than it says.
-pub(crate) fn names_caller(options: &CacheOptions, sig: &Signature) -> bool {
-    let of_arguments = sig.inputs.iter().any(|input| match input {
-        FnArg::Typed(arg) => arg.attrs.iter().any(|attr| {
-            let decision = attr.path().is_ident("cache");
-            decision
-                && attr
-                    .parse_args::<syn::MetaNameValue>()
-                    .is_ok_and(|pair| pair.path.is_ident("key") && holds_caller(&pair.value))
-        }),
-        FnArg::Receiver(_) => false,
-    });
-    of_arguments || options.key.as_ref().is_some_and(holds_caller)
+/// Whether the key holds who calls a web method, as the compiler finds by the types that it names.
+pub(crate) fn keyed_on_caller(
+    options: &CacheOptions,
+    sig: &Signature,
+    private: &TokenStream,
+) -> TokenStream {
+    let named = named_callers(options, sig);
+    quote!(false #(|| #private::is_caller::<#named>())*)
 }
 
-fn holds_caller(key: &syn::Expr) -> bool {
-    match key {
-        syn::Expr::Tuple(parts) => parts.elems.iter().any(holds_caller),
-        syn::Expr::Paren(inner) => holds_caller(&inner.expr),
-        syn::Expr::Group(inner) => holds_caller(&inner.expr),
-        syn::Expr::Call(call) => match &*call.func {
-            syn::Expr::Path(function) => {
-                let mut names = function.path.segments.iter().rev();
-                call.args.is_empty()
-                    && names.next().is_some_and(|name| name.ident == "current")
-                    && names.next().is_some_and(|name| name.ident == "Caller")
-            }
-            _ => false,
-        },
-        _ => false,
+/// The types named `Caller` whose `current()` is the key or one of its parts. What is only made of it, such
+/// as whether that is an administrator, tells two callers apart no more than it says.
+pub(crate) fn named_callers(options: &CacheOptions, sig: &Signature) -> Vec<Path> {
+    let attributes = sig.inputs.iter().flat_map(|input| match input {
+        FnArg::Typed(arg) => arg.attrs.as_slice(),
+        FnArg::Receiver(_) => &[],
+    });
+    let of_arguments = attributes
+        .filter(|attr| attr.path().is_ident("cache"))
+        .filter_map(|attr| attr.parse_args::<syn::MetaNameValue>().ok())
+        .filter(|pair| pair.path.is_ident("key"))
+        .map(|pair| pair.value);
+    let mut named = Vec::new();
+    for key in of_arguments.chain(options.key.clone()) {
+        name_callers(&key, &mut named);
     }
+    named
+}
+
+fn name_callers(key: &Expr, named: &mut Vec<Path>) {
+    match key {
+        Expr::Tuple(parts) => parts
+            .elems
+            .iter()
+            .for_each(|part| name_callers(part, named)),
+        Expr::Paren(inner) => name_callers(&inner.expr, named),
+        Expr::Group(inner) => name_callers(&inner.expr, named),
+        Expr::Call(call) if call.args.is_empty() => named.extend(current_of_caller(&call.func)),
+        _ => {}
+    }
+}
+
+/// The path of `Caller` in one of `Caller::current`.
+fn current_of_caller(function: &Expr) -> Option<Path> {
+    let Expr::Path(ExprPath {
+        qself: None, path, ..
+    }) = function
+    else {
+        return None;
+    };
+    let mut of = path.clone();
+    let current = of.segments.pop()?;
+    of.segments.pop_punct()?;
+    let named = current.ident == "current" && of.segments.last()?.ident == "Caller";
+    named.then_some(of)
 }
 
 /// Statements that leave the encoded call in `__key`.

@@ -166,7 +166,7 @@ fn shared(
     let guarded = method.permission.as_ref().filter(
         |permission| !matches!(permission, Expr::Path(path) if is_named(&path.path, "Anyone")),
     );
-    let keyed = keys::names_caller(options, &item.sig);
+    let keyed = !keys::named_callers(options, &item.sig).is_empty();
     match (guarded, options.shared) {
         (None, Some(at)) => errors.at(at, "`shared` says that all who may call are given one value, and here everybody may: leave it out"),
         (Some(_), Some(at)) if keyed => errors.at(at, "`shared` says that all who may call are given one value, and the key holds who calls: leave out one of them"),

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::json::{Arguments, Json};
-use crate::refusal::{JSON, NO_STORE, Refusal};
+use crate::refusal::{JSON, NO_STORE, Refusal, caught};
 
 /// A method as it is called.
 #[derive(Clone, Copy)]
@@ -28,8 +28,8 @@ pub(crate) async fn post(callee: Callee, name: &str, limit: usize, request: Requ
 }
 
 /// Answers a GET of a cached method: its response may be kept for as long as what it is made of.
-pub(crate) async fn get(callee: Callee, name: &str, request: Request) -> Response {
-    let arguments = read_query(request.uri().query().unwrap_or_default());
+pub(crate) async fn get(callee: Callee, name: &str, limit: usize, request: Request) -> Response {
+    let arguments = read_query(request.uri().query().unwrap_or_default(), limit);
     let mut response = answer(name, arguments, callee).await;
     if response.status() == StatusCode::OK {
         response.extensions_mut().insert(CachePolicy::new());
@@ -38,12 +38,11 @@ pub(crate) async fn get(callee: Callee, name: &str, request: Request) -> Respons
 }
 
 async fn answer(name: &str, text: Result<impl AsRef<[u8]>, Refusal>, callee: Callee) -> Response {
-    let arguments = text.and_then(|text| Arguments::read(text.as_ref(), callee.parameters));
-    let called = match arguments {
-        Ok(arguments) => (callee.call)(arguments).await,
-        Err(refusal) => Err(refusal),
-    };
-    match called {
+    let called = caught(async {
+        let arguments = Arguments::read(text?.as_ref(), callee.parameters)?;
+        (callee.call)(arguments).await
+    });
+    match called.await.unwrap_or_else(Err) {
         Ok(value) => {
             let mut response = Response::new(Body::from(value));
             response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -64,10 +63,10 @@ async fn read_body(request: Request, limit: usize) -> Result<bytes::Bytes, Refus
     }
     match Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::new(
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            format!("the arguments are longer than {limit} bytes"),
+            limit,
         )),
         Err(_) => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -85,7 +84,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn read_query(query: &str) -> Result<String, Refusal> {
+fn too_long(status: StatusCode, code: &'static str, limit: usize) -> Refusal {
+    let message = format!("the arguments are longer than {limit} bytes");
+    Refusal::new(status, code, message)
+}
+
+fn read_query(query: &str, limit: usize) -> Result<String, Refusal> {
     let mut arguments = None;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if name != "args" || arguments.is_some() {
@@ -94,6 +98,9 @@ fn read_query(query: &str) -> Result<String, Refusal> {
                 "invalid_query",
                 "the query is `args=`, once, with the arguments as percent-encoded JSON",
             ));
+        }
+        if value.len() > limit {
+            return Err(too_long(StatusCode::URI_TOO_LONG, "uri_too_long", limit));
         }
         arguments = Some(value.into_owned());
     }

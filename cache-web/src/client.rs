@@ -185,8 +185,12 @@ fn is_identifier(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// What no function can be exported as: a module with a `then` is taken for a promise by `import()` and
+/// `await`, which call it; and `client.js` exports an error of its own.
+pub(crate) const NOT_EXPORTED: [&str; 2] = ["then", "WebMethodError"];
+
 /// What `client.js` itself says by name: a function of such a name would be taken for it.
-const USED: [&str; 2] = ["WebMethodError", "globalThis"];
+const USED: [&str; 1] = ["globalThis"];
 
 /// What names nothing in a module (ECMAScript 2024, sections 12.7.2 and 13.1.1).
 const RESERVED: [&str; 48] = [

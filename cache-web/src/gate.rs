@@ -10,11 +10,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use cache_core::{Caller, Permissions};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
-use crate::refusal::{NO_STORE, Refusal};
+use crate::refusal::{NO_STORE, Refusal, caught};
 
 /// What an authoriser comes to: a [`Caller`], or a `Result` of one whose error is a 500 with its text
 /// in the log only.
@@ -63,6 +63,8 @@ pub(crate) struct Gate {
     pub(crate) name: Arc<str>,
     pub(crate) permission: Permissions,
     pub(crate) authorise: Option<Authorise>,
+    /// What a 401 asks for.
+    pub(crate) challenge: HeaderValue,
 }
 
 impl Gate {
@@ -72,33 +74,43 @@ impl Gate {
         F: Future<Output = Response>,
     {
         let (mut parts, body) = request.into_parts();
-        let caller = match &self.authorise {
-            None => Ok(Caller::anonymous()),
-            Some(authorise) => authorise(&parts).await,
-        };
-        let caller = match caller {
-            Ok(caller) => caller,
-            Err(details) => {
-                return Refusal::internal(Some(details))
-                    .log(&self.name)
-                    .into_response();
+        let mut response = match self.caller(&parts).await {
+            Ok(caller) => {
+                // They have said who is calling, and no method sees them: the layer need not tell calls apart by them.
+                parts.headers.remove(AUTHORIZATION);
+                parts.headers.remove(COOKIE);
+                let inside = next(Request::from_parts(parts, body));
+                cache_core::spi::called_by(caller, inside).await
             }
+            Err(refusal) => refusal.log(&self.name).into_response(),
         };
-        if !caller.may(self.permission) {
-            return turned_away(&caller).into_response();
-        }
-        // They have said who is calling, and no method sees them: the layer need not tell calls apart by them.
-        parts.headers.remove(AUTHORIZATION);
-        parts.headers.remove(COOKIE);
-        let inside = next(Request::from_parts(parts, body));
-        let mut response = cache_core::spi::called_by(caller, inside).await;
         self.seal(&mut response);
         response
     }
 
-    /// Sees to it that nobody outside keeps what not everybody may have.
+    /// Who is calling, if that one may.
+    async fn caller(&self, parts: &Parts) -> Result<Caller, Refusal> {
+        let caller = match &self.authorise {
+            None => Caller::anonymous(),
+            Some(authorise) => caught(async { authorise(parts).await })
+                .await?
+                .map_err(|details| Refusal::internal(Some(details)))?,
+        };
+        if caller.may(self.permission) {
+            Ok(caller)
+        } else {
+            Err(turned_away(&caller))
+        }
+    }
+
+    /// Sees to it that nobody outside keeps what not everybody may have, and that a 401, a method's own
+    /// too, says what it asks for (RFC 9110, section 15.5.2).
     fn seal(&self, response: &mut Response<Body>) {
+        let unauthenticated = response.status() == StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
+        if unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, self.challenge.clone());
+        }
         if self.permission != Permissions::Anyone {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         } else if !headers.contains_key(CACHE_CONTROL) {

@@ -6,8 +6,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use cache_core::spi::web::{Decode, Encode, Failure, Wire};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::refusal::Refusal;
@@ -56,13 +56,28 @@ fn malformed(message: impl Into<String>) -> Refusal {
     )
 }
 
-fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(text)
-        .map_err(|error| malformed(format!("the arguments are no JSON: {error}")))
+/// The values lie in the text as long as they may be more than are wanted.
+fn parsed<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(text).map_err(|error| {
+        malformed(format!("the arguments are no JSON{}", At(&error))).because(&error)
+    })
+}
+
+/// Where in a text an error was found, if anywhere. What it says itself is for the log: it names the
+/// fields and variants of types, which the caller need not know of.
+struct At<'a>(&'a serde_json::Error);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.line(), self.0.column()) {
+            (0, _) => Ok(()),
+            (line, column) => write!(f, ", at line {line}, column {column}"),
+        }
+    }
 }
 
 fn by_position(
-    given: Vec<Box<RawValue>>,
+    given: Vec<&RawValue>,
     names: &'static [&'static str],
 ) -> Result<Vec<Option<Box<RawValue>>>, Refusal> {
     if given.len() > names.len() {
@@ -73,14 +88,20 @@ fn by_position(
             listed(names)
         )));
     }
-    Ok(given.into_iter().map(Some).collect())
+    Ok(given
+        .into_iter()
+        .map(|value| Some(value.to_owned()))
+        .collect())
 }
 
 fn by_name(
-    mut given: BTreeMap<String, Box<RawValue>>,
+    mut given: BTreeMap<String, &RawValue>,
     names: &'static [&'static str],
 ) -> Result<Vec<Option<Box<RawValue>>>, Refusal> {
-    let placed = names.iter().map(|name| given.remove(*name)).collect();
+    let placed = names
+        .iter()
+        .map(|name| given.remove(*name).map(ToOwned::to_owned))
+        .collect();
     match given.keys().next() {
         None => Ok(placed),
         Some(unknown) => {
@@ -120,7 +141,11 @@ impl<T: DeserializeOwned> Decode<T> for Json {
         let text = given.map_or("null", |given| given.get());
         serde_json::from_str(text).map_err(|error| match given {
             None => Refusal::argument(format!("the argument `{name}` is missing")),
-            Some(_) => Refusal::argument(format!("the argument `{name}` is wrong: {error}")),
+            Some(_) => Refusal::argument(format!(
+                "the argument `{name}` is not what the web method takes{}",
+                At(&error)
+            ))
+            .because(&error),
         })
     }
 }

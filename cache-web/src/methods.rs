@@ -12,8 +12,8 @@ use axum::routing::{MethodRouter, any, get, post};
 use cache_core::spi::web::{Description, WebMethod};
 use cache_core::{Cache, Permissions};
 use cache_tower::CacheLayer;
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use thiserror::Error;
 
 use crate::call::{self, Callee};
@@ -26,6 +26,9 @@ use crate::refusal::Refusal;
 /// The longest body of a call, unless said otherwise: 1 MiB.
 const BODY_LIMIT: usize = 1 << 20;
 
+/// What a 401 asks for, unless said otherwise (RFC 6750).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+
 /// Web methods, to be mounted in a router: functions under `#[web_method(PERMISSION)]` that are called
 /// over HTTP.
 ///
@@ -36,9 +39,11 @@ const BODY_LIMIT: usize = 1 << 20;
 /// is made of.
 ///
 /// What goes wrong is answered with `{"code": "..", "message": ".."}` and a status: 400 (arguments),
-/// 401 and 403 (the permission), 404, 405, 413 (longer than the [limit](Self::body_limit)), 415, and
-/// what the method's error [says](cache_core::WebError), else 500 with its details in the log only
-/// (feature `tracing`).
+/// 401 (with a [challenge](Self::challenge)) and 403 (the permission), 404, 405, 413 or for a GET 414
+/// (longer than the [limit](Self::body_limit)), 415, and what the method's error
+/// [says](cache_core::WebError), else 500, which a panic is too. The details of a 500, and why an argument
+/// could not be read, are in the log only (feature `tracing`): the caller is told the argument's name,
+/// and the line and column in it.
 #[derive(Clone, Default)]
 #[must_use = "web methods are mounted by `build`"]
 pub struct WebMethods {
@@ -46,6 +51,7 @@ pub struct WebMethods {
     authorise: Option<Authorise>,
     cache: Option<Cache>,
     body_limit: Option<usize>,
+    challenge: Option<String>,
     without_client: bool,
 }
 
@@ -85,6 +91,22 @@ pub enum WebMethodsError {
     InvalidName {
         /// The name.
         name: String,
+    },
+    /// The client's module cannot export a function of this name.
+    #[error(
+        "the client's module cannot export a function named `{name}`: give the web method another name, `.method_as::<..>(\"other\")`, or serve no client, `.without_client()`"
+    )]
+    NotInClient {
+        /// The name.
+        name: String,
+    },
+    /// A challenge cannot stand in a header.
+    #[error(
+        "{challenge:?} is no value of the header `WWW-Authenticate`: `.challenge(\"Bearer realm=\\\"members\\\"\")`"
+    )]
+    InvalidChallenge {
+        /// The challenge.
+        challenge: String,
     },
     /// A method is not for anyone, and nothing says who is calling.
     #[error(
@@ -144,13 +166,23 @@ impl WebMethods {
         self
     }
 
+    /// What callers are asked for who are not signed in, as the value of the header `WWW-Authenticate`
+    /// that every 401 carries: one challenge, or several with commas between them (default: `Bearer`).
+    /// Browsers ask their user for a password themselves where it is `Basic`, `Digest` or `Negotiate`. Where
+    /// sessions are told by cookies no registered scheme fits, and the default does no harm.
+    pub fn challenge(mut self, challenge: impl AsRef<str>) -> Self {
+        self.challenge = Some(challenge.as_ref().to_owned());
+        self
+    }
+
     /// The cache to use; without it the current or installed one.
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// The longest body of a call, in bytes; 1 MiB by default. What is longer is answered with 413.
+    /// The longest body of a call, or JSON in the query of one, in bytes; 1 MiB by default. What is longer is
+    /// answered with 413, or 414.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = Some(bytes);
         self
@@ -171,8 +203,9 @@ impl WebMethods {
     ///
     /// # Errors
     ///
-    /// Where two have one name, a name is no segment of a path, or a method is not for anyone and
-    /// nothing [says](Self::authorise) who is calling.
+    /// Where two have one name, a name is no segment of a path or cannot be exported by the client (`then`,
+    /// `WebMethodError`), a method is not for anyone and nothing [says](Self::authorise) who is calling,
+    /// or the [challenge](Self::challenge) cannot stand in a header.
     pub fn build(self) -> Result<Router, WebMethodsError> {
         let mut router = Router::new();
         let mut names: Vec<Arc<str>> = Vec::new();
@@ -180,6 +213,7 @@ impl WebMethods {
             Some(cache) => CacheLayer::new().cache(cache.clone()),
             None => CacheLayer::new(),
         };
+        let challenge = self.challenge_header()?;
         for method in &self.methods {
             let name = method.name.to_string();
             let permission = method.about.permission;
@@ -189,11 +223,14 @@ impl WebMethods {
             if names.contains(&method.name) {
                 return Err(WebMethodsError::DuplicateName { name });
             }
+            if !self.without_client && client::NOT_EXPORTED.contains(&&*name) {
+                return Err(WebMethodsError::NotInClient { name });
+            }
             if permission != Permissions::Anyone && self.authorise.is_none() {
                 return Err(WebMethodsError::NoAuthoriser { name, permission });
             }
             names.push(Arc::clone(&method.name));
-            router = router.route(&format!("/{name}"), self.route(method, &layer));
+            router = router.route(&format!("/{name}"), self.route(method, &layer, &challenge));
         }
         if !self.without_client {
             for file in client::FILES {
@@ -207,7 +244,18 @@ impl WebMethods {
         Ok(router.route("/{method}", any(not_found)))
     }
 
-    fn route(&self, method: &Mounted, layer: &CacheLayer) -> MethodRouter {
+    fn challenge_header(&self) -> Result<HeaderValue, WebMethodsError> {
+        let Some(challenge) = &self.challenge else {
+            return Ok(CHALLENGE);
+        };
+        let written = HeaderValue::from_str(challenge).ok();
+        let written = written.filter(|_| !challenge.trim().is_empty());
+        written.ok_or_else(|| WebMethodsError::InvalidChallenge {
+            challenge: challenge.clone(),
+        })
+    }
+
+    fn route(&self, method: &Mounted, layer: &CacheLayer, challenge: &HeaderValue) -> MethodRouter {
         let (callee, limit) = (method.callee, self.body_limit.unwrap_or(BODY_LIMIT));
         let (name, cache) = (Arc::clone(&method.name), self.cache.clone());
         let posted = post(move |request: Request| async move {
@@ -219,8 +267,9 @@ impl WebMethods {
         });
         let route = if method.about.cached {
             let name = Arc::clone(&method.name);
-            let got =
-                get(move |request: Request| async move { call::get(callee, &name, request).await });
+            let got = get(move |request: Request| async move {
+                call::get(callee, &name, limit, request).await
+            });
             posted.merge(got.layer(layer.clone()))
         } else {
             posted
@@ -229,6 +278,7 @@ impl WebMethods {
             name: Arc::clone(&method.name),
             permission: method.about.permission,
             authorise: self.authorise.clone(),
+            challenge: challenge.clone(),
         };
         // Only what has a handler is behind the gate: another method is told so without being let in.
         route

@@ -57,9 +57,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     step("get_user(123)", "tag", get_user(&db, 123)).await?;
 
     say("Remove only this process's local copy");
-    users.remove_local(124);
+    users.remove_local(124).await?;
     step("users[124]", "removed", paula()).await?;
-    cache.clear_memory();
+    cache.clear_memory().await?;
     step("users[124]", "removed", paula()).await?;
 
     say("The database fails: the last value stands in, and it is asked less and less often");

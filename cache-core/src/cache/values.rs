@@ -13,6 +13,7 @@ use crate::load::{CallOptions, Fetched, Finished, Looked, Sharing, look};
 use crate::reason::{NotStorable, Reason};
 use crate::record::Recorded;
 use crate::tag::{self, IntoTags, TagName};
+use crate::verbs::permitted;
 use crate::weight::CacheWeight;
 
 impl Cache {
@@ -47,6 +48,11 @@ impl Cache {
     /// A value that was read before the call may be older than an invalidation that came since: use
     /// [`begin`](Self::begin) before reading, and [`put_from`](Self::put_from).
     ///
+    /// It drops what was there, and who may not do that may not put: inside of a web method whose caller
+    /// may not invalidate ([`guard_invalidation`](crate::CacheBuilder::guard_invalidation)) nothing is
+    /// stored or dropped (`permission` is the reason), unless [elevated](crate::elevate). A cached
+    /// function stores whoever calls it.
+    ///
     /// # Panics
     ///
     /// On a life given as text that is none.
@@ -61,6 +67,9 @@ impl Cache {
     where
         V: CacheWeight + Clone + Send + Sync + 'static,
     {
+        if permitted(&self.engine).is_err() {
+            return Stored::forbidden();
+        }
         let bytes = encoded(&key);
         let key = KeyRef::new(&self.space, &bytes.bytes).to_key();
         let running = self.engine.ledger.begin();
@@ -149,7 +158,7 @@ impl Cache {
     }
 
     /// Stores a value that was read since [`begin`](Self::begin), unless its key was removed or put,
-    /// or one of its tags invalidated, since then.
+    /// or one of its tags invalidated, since then. Who may not [`put`](Self::put) may not do this.
     ///
     /// # Panics
     ///
@@ -165,6 +174,9 @@ impl Cache {
     where
         V: CacheWeight + Clone + Send + Sync + 'static,
     {
+        if permitted(&pending.cache.engine).is_err() {
+            return Stored::forbidden();
+        }
         let key = match &pending.key {
             Ok(key) => key.clone(),
             Err(flaw) => return Stored(Some(Reason::NotStorable(*flaw))),
@@ -330,6 +342,10 @@ where
 pub struct Stored(pub(crate) Option<Reason>);
 
 impl Stored {
+    const fn forbidden() -> Self {
+        Self(Some(Reason::NotStorable(NotStorable::Permission)))
+    }
+
     /// Whether it was.
     #[must_use]
     pub const fn is_stored(self) -> bool {

@@ -35,7 +35,8 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         // It counts as running: marks that its outer load may need are kept meanwhile.
         let _running = engine.ledger.begin();
         Counters::count(&engine.counters.loads);
-        let record = Record::new(engine);
+        let mut context = self.context.as_deref().cloned().unwrap_or_default();
+        let record = Record::new(engine, context.record.take());
         record.with(|recorded| {
             recorded.partial = flaw;
             recorded.keyed_on_caller = options.keyed_on_caller;
@@ -45,7 +46,6 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 .iter()
                 .for_each(|tag| recorded.add(tag));
         });
-        let mut context = self.context.as_deref().cloned().unwrap_or_default();
         context.cache = Some(cache.clone());
         context.record = Some(Arc::clone(&record));
         context.fresh_only = true;
@@ -113,10 +113,10 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         let around = self
             .context
             .as_ref()
-            .filter(|context| context.record.is_some());
-        let record = around.zip(self.cache.as_ref()).map(|(_, cache)| {
+            .and_then(|context| context.record.clone());
+        let record = around.zip(self.cache.as_ref()).map(|(around, cache)| {
             let engine = cache.engine();
-            let record = Record::new(engine);
+            let record = Record::new(engine, Some(around));
             record.with(|recorded| {
                 let names = options.tags.as_deref();
                 recorded.partial = names.err().copied();

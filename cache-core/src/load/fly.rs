@@ -33,6 +33,8 @@ pub(super) enum Outcome<V, R> {
 /// What a load needs besides its body.
 pub(super) struct Plan<V> {
     pub(super) cache: Cache,
+    /// The record around the call.
+    pub(super) around: Option<Arc<Record>>,
     pub(super) observer: Option<Arc<Observer>>,
     pub(super) permit: Option<Permit>,
     pub(super) path: Option<Arc<RequestPath>>,
@@ -122,7 +124,7 @@ impl<V: Clone + Send + Sync + 'static> Loading<V> {
         permit: Option<Permit>,
         shared: Option<(Asking<V>, Place)>,
     ) -> (Self, Arc<Context>) {
-        let record = Record::new(&lead.engine);
+        let record = Record::new(&lead.engine, plan.around);
         record.with(|recorded| {
             plan.tags.iter().for_each(|tag| recorded.add(tag));
             recorded.by_caller = plan.by_caller;

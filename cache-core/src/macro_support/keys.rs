@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 
 use super::Probe;
+use crate::caller::Caller;
 use crate::key::{CacheKey, KeyWriter};
 
 /// The first way: `CacheKey`.
@@ -239,6 +240,12 @@ impl<T: ?Sized, S> CallerUnsaid for CallerProbe<'_, T, S> {
     fn says_who_calls(&self) -> bool {
         false
     }
+}
+
+/// Whether `T`, whose `current()` is a part of a key, is [`Caller`] and no other type of that name.
+#[must_use]
+pub fn is_caller<T: ?Sized>() -> bool {
+    typeid::of::<T>() == typeid::of::<Caller>()
 }
 
 /// Writes a type argument, so that `load::<A>` and `load::<B>` are two functions to the cache.

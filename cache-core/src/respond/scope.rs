@@ -71,7 +71,9 @@ impl Scope {
 
     pub(super) fn recorded(cache: &Cache, known: &[TagName], refresh: bool) -> Self {
         let engine = cache.engine();
-        let record = Record::new(engine);
+        // A refresh is no part of the response that it was begun beside.
+        let around = context::current().filter(|_| !refresh);
+        let record = Record::new(engine, around.and_then(|context| context.record.clone()));
         record.with(|recorded| {
             engine
                 .tags(&Space::Http, known)

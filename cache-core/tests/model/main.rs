@@ -223,7 +223,7 @@ impl Run {
                 let view = self.harness.view(scope);
                 let kind = if local { Kind::Local } else { Kind::Hard };
                 if local {
-                    view.clear_memory();
+                    drop(view.clear_memory());
                 } else {
                     drop(view.clear());
                 }

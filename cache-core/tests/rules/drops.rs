@@ -76,7 +76,7 @@ fn rule_8_a_value_that_panics_when_dropped_disturbs_nobody() {
             })
         };
         overflow(&cache, value, &dropped);
-        cache.remove_local("never put");
+        drop(cache.remove_local("never put"));
         armed.store(false, Ordering::SeqCst);
         // It works as before, and still gives up what has no room.
         overflow(&cache, || acts(|| {}), &dropped);
@@ -124,7 +124,7 @@ fn a_value_given_up_for_lack_of_room_may_use_the_cache_when_dropped() {
                 dropped.fetch_add(1, Ordering::SeqCst);
                 // Every key, so that whatever is locked here is met.
                 for n in 0..100_u64 {
-                    cache.remove_local(n);
+                    drop(cache.remove_local(n));
                 }
                 cache.put("left", 7_u64, "1h", ["t"]);
             })
@@ -140,7 +140,7 @@ async fn a_swept_value_may_use_the_cache_when_dropped() {
     for n in 0..100_u64 {
         let (inside, dropped) = (cache.clone(), Arc::clone(&dropped));
         let value = acts(move || {
-            inside.remove_local(n);
+            drop(inside.remove_local(n));
             inside.put(n, n, "1h", ["new"]);
             dropped.fetch_add(1, Ordering::SeqCst);
         });
@@ -170,7 +170,7 @@ async fn rule_11_a_value_still_in_a_hand_is_dropped_after_it() {
     respond::put(&cache, &ResponseKey::new(b"k"), value, 8, "1h".into(), &[]);
     let (_, found) = respond::find::<Acts>(&cache, b"k");
     assert!(matches!(found, Found::Fresh(..)));
-    cache.clear_memory();
+    drop(cache.clear_memory());
     for _ in 0..6 {
         settle().await;
         clock.advance(secs(10));

@@ -40,7 +40,7 @@ async fn rule_4_one_tag_too_many_is_served_and_not_stored_with_the_reason() {
             cache.put("row", 1_u64, "1h", numbered(count)).why_not(),
             Some(why)
         );
-        cache.remove_local("row");
+        drop(cache.remove_local("row"));
     }
 }
 

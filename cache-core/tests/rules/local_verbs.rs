@@ -9,11 +9,11 @@ async fn a6_remove_local_drops_one_key_and_detaches_its_load() {
     let (cache, _) = cache();
     cache.put("row", 1_u64, "1h", ["t"]);
     cache.put("other", 1_u64, "1h", ["t"]);
-    cache.remove_local("row");
+    drop(cache.remove_local("row"));
     assert_eq!(cache.get::<u64>("row").await, None);
     assert_eq!(cache.get::<u64>("other").await, Some(1));
     let load = begin_load(&cache, "row", "1h", &["t"], 2).await;
-    cache.remove_local("row");
+    drop(cache.remove_local("row"));
     assert_eq!(load.end().await, Ok(2));
     assert_eq!(cache.get::<u64>("row").await, None);
 }
@@ -24,7 +24,7 @@ async fn a6_clear_memory_drops_everything_and_detaches_every_load() {
     cache.put("row", 1_u64, "1h", ["t"]);
     cache.scope("s").put("row", 1_u64, "1h", ["t"]);
     let load = begin_load(&cache, "loading", "1h", &["t"], 2).await;
-    cache.clear_memory();
+    drop(cache.clear_memory());
     assert_eq!(cache.get::<u64>("row").await, None);
     assert_eq!(cache.scope("s").get::<u64>("row").await, None);
     assert_eq!(reason(&cache, "row"), Reason::Removed);
@@ -40,7 +40,7 @@ async fn a6_clear_memory_of_a_scope_keeps_the_others() {
     cache.put("row", 1_u64, "1h", ["t"]);
     let s = cache.scope("s");
     s.put("row", 1_u64, "1h", ["t"]);
-    s.clear_memory();
+    drop(s.clear_memory());
     assert_eq!(s.get::<u64>("row").await, None);
     assert_eq!(cache.get::<u64>("row").await, Some(1));
 }
@@ -50,7 +50,7 @@ async fn a6_clear_memory_of_a_scope_keeps_the_others() {
 async fn a6_remove_local_of_one_key_overtakes_no_other_load() {
     let (cache, _) = cache();
     let load = begin_load_saying(&cache, "row", "1h", &["t"], 1, || cache_tag("late")).await;
-    cache.remove_local("other");
+    drop(cache.remove_local("other"));
     load.end().await.unwrap();
     assert_eq!(cache.get::<u64>("row").await, Some(1));
 }
@@ -61,7 +61,7 @@ async fn a6_they_are_allowed_inside_a_cached_function() {
     cache.put("scratch", 1_u64, "1h", [""; 0]);
     let inside = cache.clone();
     let body = move || async move {
-        inside.remove_local("scratch");
+        drop(inside.remove_local("scratch"));
         Ok::<_, &'static str>(1_u64)
     };
     cache.fetch("row", "1h", ["t"], body).await.unwrap();

@@ -126,11 +126,11 @@ async fn a4_put_from_is_refused_after_a_removal_and_after_a_put() {
     assert_eq!(cache.get::<u64>("row").await, Some(2));
 
     let pending = cache.begin("row");
-    cache.remove_local("row");
+    drop(cache.remove_local("row"));
     assert!(!cache.put_from(pending, 1_u64, "1h", ["t"]).is_stored());
 
     let pending = cache.begin("row");
-    cache.clear_memory();
+    drop(cache.clear_memory());
     assert!(!cache.put_from(pending, 1_u64, "1h", ["t"]).is_stored());
 }
 
@@ -285,7 +285,7 @@ async fn explain_says_what_is_known() {
     cache.remove(("user", 7)).await.unwrap();
     assert_eq!(cache.explain(("user", 7)).reason, Reason::Removed);
     cache.put(("user", 7), 1_u64, "1h", ["users"]);
-    cache.clear_memory();
+    drop(cache.clear_memory());
     assert_eq!(cache.explain(("user", 7)).reason, Reason::Removed);
     assert_eq!(cache.stats().misses, 0, "it counts as no read");
 }

@@ -175,7 +175,7 @@ scenarios! {
             }),
             task(&world, |world| {
                 let version = world.write(0);
-                world.cache.clear_memory();
+                drop(world.cache.clear_memory());
                 world.hardened(0, version);
             }),
         ]).await;

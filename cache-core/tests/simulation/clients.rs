@@ -88,8 +88,8 @@ pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
         match rng.u8(0..100) {
             0..2 if changes => site.put(&mut rng),
             2..5 if changes => site.put_from(&mut rng).await,
-            5..7 => site.cache.remove_local(site.some_key(&mut rng).cached()),
-            7 => site.cache.clear_memory(),
+            5..7 => drop(site.cache.remove_local(site.some_key(&mut rng).cached())),
+            7 => drop(site.cache.clear_memory()),
             _ => {
                 let how = How {
                     limit: (rng.u8(0..8) == 0).then(|| Duration::from_millis(rng.u64(5..60))),

@@ -1,0 +1,4 @@
+-- KEYS: log. ARGV: epoch, id, nonce, most, nonce of a first record.
+local other = moved(ARGV[1])
+if other then return other end
+return since(KEYS[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5])

@@ -1,0 +1,177 @@
+//! Where the servers are, and how they are spoken to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::remote::{Remote, Reply, Session};
+use redis::{ConnectionInfo, IntoConnectionInfo};
+
+use crate::connect::connect;
+use crate::error::RedisError;
+use crate::names::Names;
+
+/// A Redis or Valkey, or several that are one: for
+/// [`CacheBuilder::remote`](cache_core::CacheBuilder::remote). Making one connects to nothing.
+///
+/// Connecting to one server takes no longer than [`connect_timeout`](Self::connect_timeout), an answer no longer
+/// than the cache's [`remote_timeout`](cache_core::CacheBuilder::remote_timeout). A node has two connections: one
+/// that all requests share, and one on which it waits for the log (with Cluster, one more to each other
+/// master). None reconnects by itself: who answers is known before anything is asked.
+#[derive(Clone)]
+pub struct Redis {
+    pub(crate) site: Site,
+    pub(crate) names: Names,
+    pub(crate) log_length: usize,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// Where the servers are.
+#[derive(Clone)]
+pub(crate) enum Site {
+    One(ConnectionInfo),
+    Sentinel {
+        sentinels: Vec<ConnectionInfo>,
+        name: String,
+        /// How the master is spoken to.
+        server: Box<ConnectionInfo>,
+    },
+    Cluster(Vec<ConnectionInfo>),
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = |infos: &[ConnectionInfo]| {
+            let addresses = infos.iter().map(|info| info.addr().to_string());
+            addresses.collect::<Vec<_>>().join(", ")
+        };
+        let site = match &self.site {
+            Site::One(info) => info.addr().to_string(),
+            Site::Sentinel {
+                sentinels, name, ..
+            } => format!("{name} by {}", addresses(sentinels)),
+            Site::Cluster(nodes) => format!("cluster of {}", addresses(nodes)),
+        };
+        f.debug_tuple("Redis").field(&site).finish()
+    }
+}
+
+fn info(address: &str) -> Result<ConnectionInfo, RedisError> {
+    let wrong = |problem: String| {
+        // What stands before an `@` may be a password.
+        let shown = address.rsplit_once('@').map_or(address, |(_, shown)| shown);
+        RedisError::Address {
+            address: shown.to_owned(),
+            problem,
+        }
+    };
+    if address.starts_with("rediss:") && cfg!(not(feature = "tls")) {
+        return Err(wrong(
+            "TLS is behind the feature `tls`, of the facade `redis-tls`".into(),
+        ));
+    }
+    let info = address.into_connection_info().map_err(|error| {
+        wrong(
+            error
+                .detail()
+                .map_or_else(|| error.category().to_owned(), str::to_owned),
+        )
+    })?;
+    Ok(info)
+}
+
+fn infos(
+    addresses: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<Vec<ConnectionInfo>, RedisError> {
+    let infos = addresses.into_iter().map(|address| info(address.as_ref()));
+    let infos = infos.collect::<Result<Vec<_>, _>>()?;
+    if infos.is_empty() {
+        return Err(RedisError::NoAddress);
+    }
+    Ok(infos)
+}
+
+impl Redis {
+    fn at(site: Site) -> Self {
+        let Some(names) = Names::new("revalidate") else {
+            unreachable!("it can stand in names")
+        };
+        Self {
+            site,
+            names,
+            log_length: 10_000,
+            connect_timeout: Duration::from_secs(2),
+        }
+    }
+
+    /// One server, such as `redis://10.0.0.5`, `rediss://user:password@cache.example:6380/2` or
+    /// `unix:///run/redis.sock`.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Address`] where it is no address.
+    pub fn new(address: impl AsRef<str>) -> Result<Self, RedisError> {
+        Ok(Self::at(Site::One(info(address.as_ref())?)))
+    }
+
+    /// The master of that name, which these sentinels watch. `server` says how it and its replicas are
+    /// spoken to (`rediss`, user, password, database); its host and port are the sentinels' to say.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Address`] where one is no address, [`RedisError::NoAddress`] where there is none.
+    pub fn sentinel(
+        sentinels: impl IntoIterator<Item = impl AsRef<str>>,
+        name: impl Into<String>,
+        server: impl AsRef<str>,
+    ) -> Result<Self, RedisError> {
+        Ok(Self::at(Site::Sentinel {
+            sentinels: infos(sentinels)?,
+            name: name.into(),
+            server: Box::new(info(server.as_ref())?),
+        }))
+    }
+
+    /// The Cluster that these are nodes of: the first that answers says who the others are. They are spoken
+    /// to with that one's user and password.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Address`] where one is no address, [`RedisError::NoAddress`] where there is none.
+    pub fn cluster(nodes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, RedisError> {
+        Ok(Self::at(Site::Cluster(infos(nodes)?)))
+    }
+
+    /// What stands in the names of all keys (default: `revalidate`): applications of two namespaces know
+    /// nothing of each other.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Namespace`] unless it is of 1 to 64 letters, digits, `.`, `_` and `-`.
+    pub fn namespace(mut self, namespace: &str) -> Result<Self, RedisError> {
+        self.names =
+            Names::new(namespace).ok_or_else(|| RedisError::Namespace(namespace.to_owned()))?;
+        Ok(self)
+    }
+
+    /// About how many records the log keeps (default: 10,000; at least 100): a node that missed more begins
+    /// anew.
+    #[must_use]
+    pub fn log_length(mut self, records: usize) -> Self {
+        self.log_length = records.max(100);
+        self
+    }
+
+    /// How long connecting to one server may take (default: 2 s).
+    #[must_use]
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+}
+
+impl Remote for Redis {
+    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
+        Box::pin(connect(self))
+    }
+}

@@ -1,0 +1,61 @@
+//! What can be wrong with the settings, and how failures of the server are told to the engine.
+
+use std::time::Duration;
+
+use cache_core::remote::RemoteError;
+use thiserror::Error;
+
+/// Settings that cannot be.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedisError {
+    /// It is no address. Its password, if it has one, is not shown.
+    #[error(
+        "{address:?} is no address of a Redis ({problem}): write `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://` for TLS"
+    )]
+    Address {
+        /// What stands after the password.
+        address: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No addresses were given.
+    #[error("no address was given: at least one is needed to find the others")]
+    NoAddress,
+    /// It would stand in the names of keys.
+    #[error(
+        "the namespace {0:?} stands in the names of keys: 1 to 64 letters, digits, `.`, `_` or `-`"
+    )]
+    Namespace(String),
+}
+
+/// How a failure is told. Nothing of what was sent is in it.
+pub(crate) fn told(error: &redis::RedisError, limit: Duration) -> RemoteError {
+    use redis::{ErrorKind, ServerErrorKind as Kind};
+
+    let text = || match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => error.to_string(),
+    };
+    match error.kind() {
+        _ if error.is_timeout() => RemoteError::TimedOut(limit),
+        _ if error.is_io_error() || error.is_connection_dropped() => {
+            RemoteError::Unreachable(error.to_string())
+        }
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            RemoteError::Unreachable(format!("an answer was not understood: {}", text()))
+        }
+        ErrorKind::Server(
+            Kind::ReadOnly
+            | Kind::BusyLoading
+            | Kind::MasterDown
+            | Kind::ClusterDown
+            | Kind::Moved
+            | Kind::Ask
+            | Kind::TryAgain,
+        ) => RemoteError::Moved(text()),
+        _ if matches!(error.code(), Some("MOVEDON" | "UNBLOCKED")) => RemoteError::Moved(text()),
+        _ => RemoteError::Refused(text()),
+    }
+}

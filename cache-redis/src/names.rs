@@ -1,0 +1,67 @@
+//! What keys are called in Redis.
+
+use data_encoding::HEXLOWER;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The names of one namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Names(String);
+
+impl Names {
+    /// `None` where it cannot stand in names.
+    pub(crate) fn new(namespace: &str) -> Option<Self> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let fits = (1..=64).contains(&namespace.len()) && namespace.chars().all(allowed);
+        fits.then(|| Self(namespace.to_owned()))
+    }
+
+    pub(crate) fn log(&self, epoch: &str) -> String {
+        format!("rv:{{{}}}:log:{epoch}", self.0)
+    }
+
+    pub(crate) fn tag(&self, name: &str) -> String {
+        format!("rv:{{{}}}:tag:{name}", self.0)
+    }
+
+    /// The slot of the log and of all tags.
+    pub(crate) fn slot(&self) -> u16 {
+        slot(self.0.as_bytes())
+    }
+
+    /// Of an entry, under the identities of the log's server and of its own, where that is apart.
+    pub(crate) fn place(&self, epoch: &str, own: Option<&str>, digest: &str) -> String {
+        match own {
+            Some(own) => format!("rv:{}:{epoch}:{own}:{{{digest}}}", self.0),
+            None => format!("rv:{}:{epoch}:{{{digest}}}", self.0),
+        }
+    }
+}
+
+/// What a key's place is named by.
+pub(crate) fn digest(key: &[u8]) -> String {
+    HEXLOWER.encode(&xxh3_128(key).to_be_bytes())
+}
+
+/// The slot of what stands between the braces of a name.
+pub(crate) fn slot(tag: &[u8]) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(tag) % 16_384
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_the_specification() {
+        assert_eq!(slot(b"123456789"), 0x31c3);
+        assert_eq!(slot(b"foo"), 12_182);
+    }
+
+    #[test]
+    fn a_namespace_is_what_can_stand_in_a_name() {
+        assert!(Names::new("shop-1.a_b").is_some());
+        for wrong in ["", "a b", "a:b", "{a}", "ä", &"a".repeat(65)] {
+            assert!(Names::new(wrong).is_none(), "{wrong}");
+        }
+    }
+}

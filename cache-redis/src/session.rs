@@ -1,0 +1,330 @@
+//! One session: connections to servers whose identity is known, and the calls in them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::remote::{
+    Logged, Position, Prepared, Read, Record, RemoteError, Reply, Session, Since, Token,
+};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, ScriptInvocation, Value};
+use tokio::sync::Mutex;
+
+use crate::config::{Redis, Site};
+use crate::connect::{self, Server};
+use crate::error::told;
+use crate::names;
+use crate::scripts::{APPEND, PREPARE, SINCE, STORE};
+use crate::topology::Shards;
+use crate::wire;
+
+/// The most records in one reply.
+const MOST_AT_ONCE: usize = 512;
+
+/// A session.
+pub(crate) struct Connected {
+    redis: Redis,
+    log: Server,
+    log_name: String,
+    shards: Option<Shards>,
+    /// On it nothing but the log is waited for.
+    waiting: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connected").field(&self.log.epoch).finish()
+    }
+}
+
+fn misunderstood() -> RemoteError {
+    RemoteError::Unreachable("an answer was not understood".into())
+}
+
+/// At least one millisecond, and no more than commands take.
+fn millis(duration: Duration) -> u64 {
+    let millis = u64::try_from(duration.as_millis());
+    millis.unwrap_or(u64::MAX).clamp(1, 1 << 52)
+}
+
+impl Connected {
+    pub(crate) fn new(redis: &Redis, log: Server, shards: Option<Shards>) -> Self {
+        Self {
+            redis: redis.clone(),
+            log_name: redis.names.log(&log.epoch),
+            log,
+            shards,
+            waiting: Mutex::new(None),
+        }
+    }
+
+    /// How a failure is told. Answers are waited for by who asks, so the limit is not known here.
+    fn told(&self, error: &redis::RedisError) -> RemoteError {
+        told(error, self.redis.connect_timeout)
+    }
+
+    async fn query<T: FromRedisValue>(
+        &self,
+        connection: &MultiplexedConnection,
+        command: &Cmd,
+    ) -> Result<T, RemoteError> {
+        let answer = command.query_async(&mut connection.clone()).await;
+        answer.map_err(|error| self.told(&error))
+    }
+
+    async fn invoke<T: FromRedisValue>(
+        &self,
+        connection: &MultiplexedConnection,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, RemoteError> {
+        let answer = script.invoke_async(&mut connection.clone()).await;
+        answer.map_err(|error| self.told(&error))
+    }
+
+    /// What every script begins with that shows the log.
+    fn showing<'s>(&self, script: &'s redis::Script, at: Option<Position>) -> ScriptInvocation<'s> {
+        let mut script = script.prepare_invoke();
+        script
+            .key(&*self.log_name)
+            .arg(&*self.log.epoch)
+            .arg(wire::id(at))
+            .arg(wire::nonce(at))
+            .arg(MOST_AT_ONCE)
+            .arg(wire::hex(Token::random()));
+        script
+    }
+
+    /// Where a key's place is, and what it is called there.
+    fn place(&self, key: &[u8]) -> (&MultiplexedConnection, String) {
+        let digest = names::digest(key);
+        let slot = || names::slot(digest.as_bytes());
+        let shard = self.shards.as_ref().and_then(|shards| shards.of(slot()));
+        let own = shard.map(|shard| &*shard.epoch);
+        let name = self.redis.names.place(&self.log.epoch, own, &digest);
+        (&shard.unwrap_or(&self.log).connection, name)
+    }
+
+    fn tags<'t>(&self, tags: impl IntoIterator<Item = &'t Arc<str>>) -> Vec<String> {
+        let tags = tags.into_iter().map(|tag| self.redis.names.tag(tag));
+        tags.collect()
+    }
+
+    async fn delete(&self, keys: &[Bytes]) -> Result<(), RemoteError> {
+        for key in keys {
+            let (connection, name) = self.place(key);
+            self.query::<()>(connection, redis::cmd("DEL").arg(name))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The connection on which the log is waited for; made when first needed, and only to the same server.
+    async fn waiting(&self) -> Result<MultiplexedConnection, RemoteError> {
+        let mut waiting = self.waiting.lock().await;
+        if let Some(connection) = &*waiting {
+            return Ok(connection.clone());
+        }
+        let server = connect::server(&self.redis, &self.log.info).await?;
+        if server.epoch != self.log.epoch {
+            return Err(RemoteError::Moved(format!("this is {}", server.epoch)));
+        }
+        Ok(waiting.insert(server.connection).clone())
+    }
+}
+
+impl Session for Connected {
+    fn epoch(&self) -> &Arc<str> {
+        &self.log.epoch
+    }
+
+    fn since(&self, at: Option<Position>) -> Reply<'_, Since> {
+        Box::pin(async move {
+            let script = self.showing(&SINCE, at);
+            let value: Value = self.invoke(&self.log.connection, &script).await?;
+            wire::since(&value).ok_or_else(misunderstood)
+        })
+    }
+
+    fn follow(&self, at: Position, limit: Duration) -> Reply<'_, Vec<Logged>> {
+        Box::pin(async move {
+            let connection = self.waiting().await?;
+            let mut read = redis::cmd("XREAD");
+            read.arg("COUNT").arg(MOST_AT_ONCE);
+            read.arg("BLOCK").arg(millis(limit));
+            read.arg("STREAMS")
+                .arg(&*self.log_name)
+                .arg(wire::id(Some(at)));
+            let value: Value = self.query(&connection, &read).await?;
+            wire::read(&value).ok_or_else(misunderstood)
+        })
+    }
+
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
+        Box::pin(async move {
+            let tags = self.tags(record.hard.iter().chain(&record.soft));
+            let mut script = self.showing(&APPEND, at);
+            for tag in &tags {
+                script.key(tag);
+            }
+            let apart = self.shards.is_some();
+            if apart {
+                // Before the record is in the log, for who hears of it and reads the place; and once more after
+                // it, for what was put there in between by who had not heard.
+                self.delete(&record.keys).await?;
+            } else {
+                for key in &record.keys {
+                    script.key(self.place(key).1);
+                }
+            }
+            script
+                .arg(tags.len())
+                .arg(self.redis.log_length)
+                .arg(wire::hex(record.origin))
+                .arg(wire::hex(record.nonce))
+                .arg(wire::data(&record));
+            let (id, since): (Value, Value) = self.invoke(&self.log.connection, &script).await?;
+            if apart {
+                self.delete(&record.keys).await?;
+            }
+            let position = Position {
+                id: wire::parsed_id(&id).ok_or_else(misunderstood)?,
+                nonce: record.nonce,
+            };
+            Ok((position, wire::since(&since).ok_or_else(misunderstood)?))
+        })
+    }
+
+    fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
+        Box::pin(async move {
+            let (connection, name) = self.place(&key);
+            let mut get = redis::cmd("GET");
+            get.arg(name);
+            if tags.is_empty() || self.shards.is_some() {
+                let occupant = self.query::<Option<Vec<u8>>>(connection, &get);
+                let (occupant, tokens) = tokio::join!(occupant, self.tokens(tags));
+                return Ok(Read {
+                    occupant: occupant?.map(Bytes::from),
+                    tokens: tokens?,
+                });
+            }
+            let mut both = redis::pipe();
+            both.add_command(get).cmd("MGET").arg(self.tags(&tags));
+            let mut connection = connection.clone();
+            let both = both.query_async::<(Option<Vec<u8>>, Value)>(&mut connection);
+            let (occupant, tokens) = both.await.map_err(|error| self.told(&error))?;
+            Ok(Read {
+                occupant: occupant.map(Bytes::from),
+                tokens: wire::tokens(&tokens).ok_or_else(misunderstood)?,
+            })
+        })
+    }
+
+    fn tokens(&self, tags: Vec<Arc<str>>) -> Reply<'_, Vec<Option<Token>>> {
+        Box::pin(async move {
+            if tags.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut get = redis::cmd("MGET");
+            get.arg(self.tags(&tags));
+            let value: Value = self.query(&self.log.connection, &get).await?;
+            wire::tokens(&value).ok_or_else(misunderstood)
+        })
+    }
+
+    fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {
+        Box::pin(async move {
+            let (connection, name) = self.place(&key);
+            let mut set = redis::cmd("SET");
+            set.arg(name).arg(&placeholder.0).arg("NX");
+            set.arg("PX").arg(millis(lasting));
+            let set: Option<String> = self.query(connection, &set).await?;
+            Ok(set.is_some())
+        })
+    }
+
+    fn prepare(
+        &self,
+        tags: Vec<Arc<str>>,
+        token: Token,
+        lasting: Duration,
+        at: Position,
+    ) -> Reply<'_, Prepared> {
+        Box::pin(async move {
+            let mut script = self.showing(&PREPARE, Some(at));
+            for tag in self.tags(&tags) {
+                script.key(tag);
+            }
+            script.arg(wire::hex(token)).arg(millis(lasting));
+            let answer = self.invoke(&self.log.connection, &script);
+            let (tokens, since): (Value, Value) = answer.await?;
+            let tokens = wire::tokens(&tokens).and_then(|tokens| tokens.into_iter().collect());
+            Ok(Prepared {
+                tokens: tokens.ok_or_else(misunderstood)?,
+                since: wire::since(&since).ok_or_else(misunderstood)?,
+            })
+        })
+    }
+
+    fn store(
+        &self,
+        key: Bytes,
+        occupant: Token,
+        entry: Bytes,
+        lasting: Duration,
+    ) -> Reply<'_, bool> {
+        Box::pin(async move {
+            let (connection, name) = self.place(&key);
+            let mut script = STORE.prepare_invoke();
+            script.key(name).arg(&occupant.0).arg(&*entry);
+            script.arg(millis(lasting));
+            self.invoke(connection, &script).await
+        })
+    }
+
+    fn advice(&self) -> Reply<'_, Vec<String>> {
+        Box::pin(async move {
+            let mut config = redis::cmd("CONFIG");
+            config.arg("GET").arg("m*");
+            // An access list may forbid it.
+            let config = self.query::<HashMap<String, String>>(&self.log.connection, &config);
+            let sentinel = matches!(self.redis.site, Site::Sentinel { .. });
+            Ok(advice(&self.log.version, &config.await.ok(), sentinel))
+        })
+    }
+}
+
+/// What goes against what a cache promises, and what to set instead.
+fn advice(version: &str, config: &Option<HashMap<String, String>>, sentinel: bool) -> Vec<String> {
+    let mut advice = Vec::new();
+    let mut parts = version
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (6, 2) {
+        advice.push(format!(
+            "Redis {version} is too old: 6.2 or later is needed"
+        ));
+    }
+    let Some(config) = config else {
+        return advice;
+    };
+    let get = |name: &str| config.get(name).map_or("", String::as_str);
+    let policy = get("maxmemory-policy");
+    if get("maxmemory") == "0" {
+        advice.push(
+            "`maxmemory` is 0, so the cache may take all the machine has: set it, with `maxmemory-policy allkeys-lru`".into(),
+        );
+    } else if !policy.starts_with("allkeys-") {
+        advice.push(format!(
+            "`maxmemory-policy` is `{policy}`, so a full server refuses values and invalidations alike: set `allkeys-lru` or `allkeys-lfu`"
+        ));
+    }
+    if sentinel && get("min-replicas-to-write") == "0" {
+        advice.push(
+            "`min-replicas-to-write` is 0, so a master that is cut off acknowledges invalidations that are lost when it is replaced: set it to 1".into(),
+        );
+    }
+    advice
+}

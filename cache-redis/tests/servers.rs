@@ -1,0 +1,344 @@
+//! What only real servers do: they restart, fail over, refuse, forget their scripts.
+
+mod support;
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::remote::{Position, Record, Remote, RemoteError, Session, Since, Token};
+use cache_redis::Redis;
+use support::{Keeping, Server};
+
+async fn session(server: &Server) -> Arc<dyn Session> {
+    Redis::new(server.url()).unwrap().connect().await.unwrap()
+}
+
+async fn last(session: &dyn Session) -> Position {
+    match session.since(None).await.unwrap() {
+        Since::Lost { last } => last,
+        Since::After { .. } => panic!("a node without a position has lost it"),
+    }
+}
+
+fn hard(tag: &str) -> Record {
+    Record {
+        origin: Token::random(),
+        nonce: Token::random(),
+        hard: vec![tag.into()],
+        soft: Vec::new(),
+        keys: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_another_whatever_it_kept() {
+    for keeping in [Keeping::Nothing, Keeping::All] {
+        let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+        let before = session(&server).await;
+        let at = last(&*before).await;
+        before.append(hard("#a"), Some(at)).await.unwrap();
+        server.kill();
+        let gone = before.since(Some(at)).await.unwrap_err();
+        assert!(gone.ends_session(), "{gone}");
+        server.start_again(keeping);
+        let still = before.since(Some(at)).await.unwrap_err();
+        assert!(
+            still.ends_session(),
+            "nothing reconnects beneath a session: {still}"
+        );
+        let after = session(&server).await;
+        assert_ne!(before.epoch(), after.epoch());
+        assert!(matches!(
+            after.since(Some(at)).await.unwrap(),
+            Since::Lost { .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_server_is_the_same_with_another_log() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    server.command(&["FLUSHALL"]);
+    let Since::Lost { last } = session.since(Some(at)).await.unwrap() else {
+        panic!("the log is gone");
+    };
+    assert_ne!(last.nonce, at.nonce);
+}
+
+#[tokio::test]
+async fn a_log_that_was_trimmed_past_a_position_has_lost_it() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    session.append(hard("#a"), None).await.unwrap();
+    let log = format!("rv:{{revalidate}}:log:{}", session.epoch());
+    server.command(&["XTRIM", &log, "MAXLEN", "1"]);
+    assert!(matches!(
+        session.since(Some(at)).await.unwrap(),
+        Since::Lost { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_killed_connection_ends_the_session_and_the_server_stays_the_same() {
+    let server = Server::new();
+    let before = session(&server).await;
+    let at = last(&*before).await;
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(before.since(Some(at)).await.unwrap_err().ends_session());
+    let after = session(&server).await;
+    assert_eq!(before.epoch(), after.epoch());
+    assert!(matches!(
+        after.since(Some(at)).await.unwrap(),
+        Since::After { .. }
+    ));
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_sent_again() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    server.command(&["SCRIPT", "FLUSH"]);
+    assert!(matches!(
+        session.since(Some(at)).await.unwrap(),
+        Since::After { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_over_is_another_server() {
+    let (first, second) = (Server::new(), Server::new());
+    let before = session(&first).await;
+    let at = last(&*before).await;
+    second.replicate(&first);
+    let replica = Redis::new(second.url()).unwrap().connect().await;
+    assert!(matches!(replica, Err(RemoteError::Moved(_))), "{replica:?}");
+    // Over to the second, and the first follows it.
+    second.command(&["REPLICAOF", "NO", "ONE"]);
+    let after = session(&second).await;
+    assert_ne!(before.epoch(), after.epoch());
+    first.replicate(&second);
+    let demoted = before.since(Some(at)).await.unwrap_err();
+    assert!(matches!(demoted, RemoteError::Moved(_)), "{demoted}");
+}
+
+#[tokio::test]
+async fn a_connection_that_survives_a_failover_and_back_is_refused() {
+    let (first, second) = (Server::new(), Server::new());
+    let survivor = session(&first).await;
+    let at = last(&*survivor).await;
+    second.replicate(&first);
+    second.command(&["REPLICAOF", "NO", "ONE"]);
+    first.replicate(&second);
+    first.command(&["REPLICAOF", "NO", "ONE"]);
+    for refused in [
+        survivor.since(Some(at)).await.err(),
+        survivor.append(hard("#a"), Some(at)).await.err(),
+        survivor
+            .prepare(
+                vec!["#a".into()],
+                Token::random(),
+                Duration::from_secs(9),
+                at,
+            )
+            .await
+            .err(),
+    ] {
+        assert!(
+            matches!(refused, Some(RemoteError::Moved(_))),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_proves_nothing() {
+    let (first, second) = (Server::new(), Server::new());
+    let session = session(&first).await;
+    let at = last(&*session).await;
+    first.replicate(&second);
+    assert!(session.since(Some(at)).await.unwrap_err().ends_session());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_is_in_no_message() {
+    let server = Server::with(&["--requirepass", "right"]);
+    let url = format!("redis://:wrong-secret@127.0.0.1:{}", server.port);
+    let redis = Redis::new(url).unwrap();
+    let refused = redis.connect().await.unwrap_err();
+    for text in [format!("{refused}"), format!("{redis:?}")] {
+        assert!(!text.contains("wrong-secret"), "{text}");
+    }
+    let right = format!("redis://:right@127.0.0.1:{}", server.port);
+    assert!(Redis::new(right).unwrap().connect().await.is_ok());
+    let wrong = Redis::new("redis://:secret@host:port").unwrap_err();
+    assert!(!wrong.to_string().contains("secret"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_and_the_session_goes_on() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let key = Bytes::from_static(b"key");
+    let full = session
+        .hold(key, Token::random(), Duration::from_secs(9))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&full, RemoteError::Refused(text) if text.contains("OOM")),
+        "{full}"
+    );
+    assert!(!full.ends_session());
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(session.since(Some(at)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_user_with_the_documented_rights_may_do_all() {
+    let server = Server::new();
+    let rights = include_str!("../docs/wire.md");
+    let rights = rights
+        .split("access list needs")
+        .nth(1)
+        .unwrap()
+        .split('`')
+        .nth(1)
+        .unwrap();
+    let mut user = vec!["ACL", "SETUSER", "node", "on", ">secret", "~rv:*"];
+    user.extend(rights.split(' '));
+    assert!(server.command(&user).starts_with("+OK"), "{user:?}");
+    let url = format!("redis://node:secret@127.0.0.1:{}", server.port);
+    let session = Redis::new(url).unwrap().connect().await.unwrap();
+    let at = last(&*session).await;
+    let key = Bytes::from_static(b"key");
+    let (held, long) = (Token::random(), Duration::from_secs(9));
+    assert!(session.hold(key.clone(), held, long).await.unwrap());
+    assert!(
+        session
+            .store(key.clone(), held, Bytes::from(vec![1; 20]), long)
+            .await
+            .unwrap()
+    );
+    session
+        .prepare(vec!["#a".into()], Token::random(), long, at)
+        .await
+        .unwrap();
+    session.read(key.clone(), vec!["#a".into()]).await.unwrap();
+    let mut record = hard("#a");
+    record.keys.push(key);
+    session.append(record, Some(at)).await.unwrap();
+    assert_eq!(session.follow(at, long).await.unwrap().len(), 1);
+    assert_eq!(session.advice().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn settings_against_the_promises_are_told() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let none = &session.advice().await.unwrap()[0];
+    assert!(none.contains("`maxmemory` is 0"), "{none}");
+    server.command(&["CONFIG", "SET", "maxmemory", "100mb"]);
+    let policy = &session.advice().await.unwrap()[0];
+    assert!(policy.contains("noeviction"), "{policy}");
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    assert_eq!(session.advice().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_script_for_other_clients_invalidates() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    let token = Token::random();
+    session
+        .prepare(vec!["#contacts".into()], token, Duration::from_secs(9), at)
+        .await
+        .unwrap();
+    let random = "0123456789abcdef0123456789abcdef";
+    let script = include_str!("../scripts/invalidate.lua");
+    let evaluated = Command::new("redis-cli")
+        .args([
+            "-p",
+            &server.port.to_string(),
+            "EVAL",
+            script,
+            "1",
+            "rv:{revalidate}",
+        ])
+        .args(["hard", random, "contacts", "*"])
+        .output();
+    let evaluated = evaluated.expect("redis-cli: apt-get install redis-tools");
+    assert!(evaluated.status.success());
+    let Since::After { records, .. } = session.since(Some(at)).await.unwrap() else {
+        panic!("it is the same log: {evaluated:?}");
+    };
+    let record = records[0].record.as_ref().expect("it is understood");
+    assert_eq!(record.hard, ["#contacts".into(), Arc::<str>::from("*")]);
+    let tokens = session.tokens(vec!["#contacts".into()]).await.unwrap();
+    assert_eq!(tokens, [Some(record.nonce)]);
+    assert_eq!(record.nonce.0[..2], [0x01, 0x23]);
+}
+
+#[tokio::test]
+async fn nothing_is_left_without_an_expiry() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    let long = Duration::from_secs(9);
+    session
+        .prepare(vec!["#a".into()], Token::random(), long, at)
+        .await
+        .unwrap();
+    session
+        .hold(Bytes::from_static(b"key"), Token::random(), long)
+        .await
+        .unwrap();
+    session.append(hard("#a"), Some(at)).await.unwrap();
+    let names = server.command(&["KEYS", "*"]);
+    let names: Vec<_> = names
+        .lines()
+        .filter(|line| line.starts_with("rv:"))
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        let left = server.command(&["PTTL", name]);
+        let left: i64 = left.trim().trim_start_matches(':').parse().unwrap();
+        assert!(left > 0, "{name}: {left}");
+    }
+}
+
+#[test]
+fn addresses_are_checked_before_anything_is_connected_to() {
+    for wrong in [
+        "",
+        "10.0.0.5",
+        "http://10.0.0.5",
+        "redis://",
+        "redis://host:port",
+    ] {
+        let error = Redis::new(wrong).unwrap_err().to_string();
+        assert!(error.contains("redis://[USER"), "{error}");
+    }
+    let none = Redis::cluster(Vec::<String>::new()).unwrap_err();
+    assert!(none.to_string().contains("at least one"));
+    let redis = Redis::new("redis://10.0.0.5").unwrap();
+    assert!(
+        redis
+            .namespace("no spaces")
+            .unwrap_err()
+            .to_string()
+            .contains("namespace")
+    );
+    if cfg!(not(feature = "tls")) {
+        let tls = Redis::new("rediss://10.0.0.5").unwrap_err().to_string();
+        assert!(tls.contains("feature `tls`"), "{tls}");
+    }
+}
