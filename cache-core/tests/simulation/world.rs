@@ -268,16 +268,15 @@ impl World {
                 network.break_connections(|_, _| true);
             }
             Fault::Up => network.server().set_reachable(true),
-            Fault::Restart { keeping } => {
+            Fault::Restart { keeping, unseen } => {
                 network.server().restart(keeping);
-                network.break_connections(|_, _| true);
+                network.break_connections(|_, _| !unseen);
             }
             Fault::Snapshot => self.snapshot = Some(network.server().fork()),
-            Fault::RestartOlder => {
+            Fault::RestartOlder { unseen } => {
                 if let Some(snapshot) = &self.snapshot {
-                    network.server().set_reachable(false);
-                    network.put_in_charge(snapshot.fork());
-                    network.break_connections(|_, _| true);
+                    network.server().restart_from(snapshot);
+                    network.break_connections(|_, _| !unseen);
                 }
             }
             Fault::Failover => {
