@@ -64,7 +64,7 @@ pub(crate) fn run(class: Class, seed: u64, told: bool) -> Ended {
     let server = Memory::with_clock(time.clock.clone());
     let promised = class.promised(plan.settings.bound);
     let shared = Arc::new(Shared {
-        checker: Mutex::new(Checker::new(promised, class != Class::Failovers)),
+        checker: Mutex::new(Checker::new(class, promised)),
         source: Source::new(),
         told: Mutex::default(),
         seen: Seen::default(),
