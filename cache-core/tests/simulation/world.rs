@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Goes on from one moment at which something happens to the next.
-    fn run_until(&mut self, end: Duration) {
+    fn run_until(&self, end: Duration) {
         let time = Arc::clone(&self.shared.time);
         loop {
             for number in time.woken() {
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Time passes for all, whatever they do.
-    fn pass(&mut self, passed: Duration) {
+    fn pass(&self, passed: Duration) {
         self.shared.time.clock.advance(passed);
         for node in &self.nodes {
             if node.clock.next_wake().is_some_and(|wait| wait <= passed) {
