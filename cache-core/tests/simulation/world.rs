@@ -111,7 +111,7 @@ impl World {
     }
 
     /// Clients end, everything is read once more, and everything drains.
-    fn stop(&mut self) {
+    fn stop(&self) {
         let time = Arc::clone(&self.shared.time);
         let processes = || self.nodes.iter().filter_map(|node| node.process.as_ref());
         for process in processes() {
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    fn drain(&mut self, what: &str) {
+    fn drain(&self, what: &str) {
         let time = Arc::clone(&self.shared.time);
         let until = time.now() + Duration::from_secs(20);
         while self.nodes.iter().any(|node| {
