@@ -64,7 +64,7 @@ pub(crate) fn run(class: Class, seed: u64, told: bool) -> Ended {
     let server = Memory::with_clock(time.clock.clone());
     let promised = class.promised(plan.settings.bound);
     let shared = Arc::new(Shared {
-        checker: Mutex::new(Checker::new(promised, class != Class::Failovers)),
+        checker: Mutex::new(Checker::new(class, promised)),
         source: Source::new(),
         told: Mutex::default(),
         seen: Seen::default(),
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// Clients end, everything is read once more, and everything drains.
-    fn stop(&mut self) {
+    fn stop(&self) {
         let time = Arc::clone(&self.shared.time);
         let processes = || self.nodes.iter().filter_map(|node| node.process.as_ref());
         for process in processes() {
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    fn drain(&mut self, what: &str) {
+    fn drain(&self, what: &str) {
         let time = Arc::clone(&self.shared.time);
         let until = time.now() + Duration::from_secs(20);
         while self.nodes.iter().any(|node| {
