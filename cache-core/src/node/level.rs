@@ -316,8 +316,8 @@ impl Level<'_> {
         let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
         let age = nanos(wall.saturating_sub(envelope.filled_at));
         let filled_at = now.saturating_sub(age);
-        let read = |value: Cow<'_, [u8]>| asking.coding.read(&value, Timestamp(filled_at));
-        let Some(value) = value.and_then(read) else {
+        let decode = |value: Cow<'_, [u8]>| asking.coding.read(&value, Timestamp(filled_at));
+        let Some(value) = value.and_then(decode) else {
             return unreadable();
         };
         let fresh_until = if stale {

@@ -69,9 +69,7 @@ impl<V: RemoteResponse> Promoted<V> {
     pub fn put(self, cache: &Cache, key: &ResponseKey) {
         if self.storable.is_ok() {
             // Overtaken already: the next request finds out again.
-            let _ = cache
-                .engine()
-                .insert_beside(&key.0, Arc::new(self.entry));
+            let _ = cache.engine().insert_beside(&key.0, Arc::new(self.entry));
         }
     }
 }
@@ -127,7 +125,13 @@ impl Recording {
 
 impl Sharing {
     /// Sends an entry that was stored under `key` to its place.
-    pub(super) fn share(self, engine: &Arc<crate::engine::Engine>, entry: &Arc<Entry>, key: &Key, running: Running) {
+    pub(super) fn share(
+        self,
+        engine: &Arc<crate::engine::Engine>,
+        entry: &Arc<Entry>,
+        key: &Key,
+        running: Running,
+    ) {
         let Some(node) = &engine.node else { return };
         let shared = (self.shared)(entry, running);
         match self.place {
