@@ -1,6 +1,8 @@
 //! A store whose key is known only once the value is: what a gateway's flow needs, which reads what it
 //! stores somewhere between a request and its response.
 
+use std::sync::Arc;
+
 use crate::cache::{Cache, Stored};
 use crate::key::{KeyPath, KeyRef, encoded};
 use crate::ledger::Running;
@@ -55,8 +57,23 @@ impl Begun {
         }
         let key = KeyRef::new(scope.space(), &bytes.bytes).to_key();
         let times = (self.running.start, self.began);
+        // While it is on its way to other nodes it is attached, so that a removal of the key is seen.
+        let pending = engine.node.as_ref().map(|_| engine.attach_pending(&key));
         let made = scope.made(&key, value, life, Ok(Vec::new()), times);
-        let fate = made.and_then(|entry| engine.insert_beside(&key, entry));
+        let fate = made.and_then(|entry| {
+            engine.insert_beside(&key, Arc::clone(&entry))?;
+            Ok(entry)
+        });
+        if let Some(pending) = pending {
+            match &fate {
+                Ok(entry) => {
+                    let running = self.running.also();
+                    engine.share_value::<V>(entry, running, &key, pending, None);
+                }
+                Err(_) => drop(engine.land_pending(&key, pending, None, None)),
+            }
+        }
+        let fate = fate.map(|_| ());
         if let Err(reason) = fate {
             engine.trace.note(key.hash(), reason);
         } else {

@@ -74,6 +74,38 @@ impl Life {
     /// One week, the lifetime that Wix gives what names none.
     pub const WEEK: Self = Self::from_duration(WEEK);
 
+    /// Its parts, each where it is said, for those who write it down.
+    pub(crate) const fn parts(&self) -> [Option<Duration>; 6] {
+        [
+            self.ttl,
+            self.stale_while_revalidate,
+            self.stale_if_error,
+            self.jitter,
+            self.refresh_ahead,
+            self.client,
+        ]
+    }
+
+    /// That of [`parts`](Self::parts).
+    pub(crate) const fn of_parts(parts: [Option<Duration>; 6]) -> Self {
+        let [
+            ttl,
+            stale_while_revalidate,
+            stale_if_error,
+            jitter,
+            refresh_ahead,
+            client,
+        ] = parts;
+        Self {
+            ttl,
+            stale_while_revalidate,
+            stale_if_error,
+            jitter,
+            refresh_ahead,
+            client,
+        }
+    }
+
     /// Fresh for `seconds`; nothing else is said.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::level::{Accepting, Answer, Asking, Place};
+pub use self::level::Accepting;
+pub(crate) use self::level::{Answer, Asking, Place};
 use self::outbox::Outbox;
 pub(crate) use self::place::build_identity;
 pub(crate) use self::share::Shared;

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use self::bookmark::Bookmark;
+pub(crate) use self::codec::Coding;
 pub use self::codec::{RemoteCodec, RemoteValue};
 pub(crate) use self::envelope::{Envelope, Opened};
 pub use self::memory::Memory;

@@ -2,6 +2,7 @@
 //! record that stays open while a body is read, and joiners who are let in at the head.
 
 mod join;
+mod level;
 mod look;
 mod record;
 mod room;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::join::{Joined, Joining, Turn, board, board_refresh};
+pub use self::level::{Promoted, RemoteResponse};
 pub(crate) use self::look::is_mark;
 pub use self::look::{Arrival, Found, Held, find};
 pub use self::record::{Recording, put};
@@ -22,6 +24,7 @@ use crate::context;
 use crate::key::{Key, KeyRef, Space};
 use crate::life::Life;
 use crate::marks::Kind;
+pub use crate::node::Accepting;
 use crate::outward::{note, tell};
 use crate::reason::{NotStorable, Reason};
 use crate::stats::Counters;

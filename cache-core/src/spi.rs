@@ -1,12 +1,15 @@
 //! What `cache-tower` and the expansions of `cache-macros` stand on. Not public API: it changes
 //! without notice.
 
+use std::time::Duration;
+
 use crate::cache::Cache;
 use crate::caller::Caller;
 use crate::context::{Scoped, process_cache};
 use crate::current::on_current;
 use crate::error::InvalidateError;
 use crate::key::{KeyBytes, KeyPath, KeyRef, KeyWriter, Space, beginnings, encoded};
+use crate::life::Life;
 use crate::load::look;
 use crate::verbs::Invalidating;
 
@@ -50,6 +53,18 @@ impl CallKey {
     pub fn key(&self) -> Key {
         KeyRef::new(&self.space, &self.bytes.bytes).to_key()
     }
+}
+
+/// The parts of a lifetime, each where it is said, for those who write it down.
+#[must_use]
+pub const fn life_parts(life: &Life) -> [Option<Duration>; 6] {
+    life.parts()
+}
+
+/// The lifetime of these [parts](life_parts).
+#[must_use]
+pub const fn life_of_parts(parts: [Option<Duration>; 6]) -> Life {
+    Life::of_parts(parts)
 }
 
 /// Looks in the current cache: no await, no lock, no allocation.

@@ -31,6 +31,13 @@ impl KeyBuf {
         }
     }
 
+    /// One of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut key = Self::new();
+        key.push(bytes);
+        key
+    }
+
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         if self.length <= ORDINARY {

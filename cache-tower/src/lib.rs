@@ -20,6 +20,7 @@ mod freshness;
 mod future;
 mod key;
 mod layer;
+mod level;
 mod load;
 mod loaded;
 mod look;
@@ -44,6 +45,7 @@ mod template;
 mod testing;
 mod validation;
 mod vary;
+mod wire;
 
 pub use body::{BoxError, CacheBody};
 pub use future::ResponseFuture;

@@ -20,6 +20,7 @@ use tower_service::Service;
 use crate::ask::{Answer, Basis, Purpose, ask};
 use crate::body::{BoxError, CacheBody};
 use crate::key::{KeyBuf, client_uri, matched_route};
+use crate::level;
 use crate::loaded::Loaded;
 use crate::look::response_of;
 use crate::miss::Miss;
@@ -50,6 +51,8 @@ pub(crate) enum Led<B, E> {
         held: Held<Kept>,
         answered: Option<StatusCode>,
     },
+    /// The second level had it.
+    Promoted(Held<Kept>),
     Failed {
         error: E,
         scope: Scope,
@@ -107,9 +110,25 @@ where
     pub(crate) async fn run(self, mut caller: Caller<ResBody, S::Error>) {
         let Self {
             mut lead,
-            miss,
+            mut miss,
             paths,
         } = self;
+        if let Some(accepting) = miss.accepting(caller.is_some())
+            && lead.has_level()
+        {
+            // Boxed: without a remote it is no part of the load.
+            let asking = level::ask(
+                lead,
+                &miss.cache,
+                (&miss.key, miss.request.headers()),
+                &mut miss.selected,
+                accepting,
+            );
+            match Box::pin(asking).await {
+                Ok(held) => return tell(caller, Led::Promoted(held)),
+                Err(back) => lead = back,
+            }
+        }
         let knows_callers = miss.directions().is_some_and(|told| told.knows_callers);
         let Miss {
             config,

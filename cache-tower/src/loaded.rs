@@ -384,6 +384,8 @@ impl Loaded {
             cache: self.cache,
             judged,
             key: self.key,
+            names_learned: variant.as_ref().map(|variant| &variant.names)
+                != self.selected.as_ref().map(|known| &known.names),
             variant,
             purpose: self.purpose,
             beginning: Bytes::new(),

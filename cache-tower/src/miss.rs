@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use cache_core::respond::{self, Arrival, Found, Held, Joined, ResponseKey, Turn};
+use cache_core::respond::{self, Accepting, Arrival, Found, Held, Joined, ResponseKey, Turn};
 use cache_core::spi::{TagName, path_tags};
 use cache_core::{Cache, NotStorable, Reason};
 use http::{Method, Request, Response};
@@ -30,7 +30,7 @@ use crate::resource::Resource;
 use crate::respond::{Asked, Client, Passed, passing, reuse_part};
 use crate::routes::Route;
 use crate::spi::Directions;
-use crate::status::{Forward, Handled, append_reads};
+use crate::status::{Forward, Handled, append_reads, say_remote};
 use crate::stored::{Kept, Variant, strip};
 
 /// How often a caller looks again after a load of another did not serve it.
@@ -50,6 +50,8 @@ pub(crate) struct Miss<S, ReqBody> {
     pub(crate) reason: Reason,
     /// What is stored: it may be validated, or served if the load fails.
     pub(crate) held: Option<Held<Kept>>,
+    /// Whether the request demands more than what is simply stored.
+    pub(crate) demanding: bool,
     /// What is stored of a part: the answer may add to it.
     pub(crate) part: Option<Held<Kept>>,
     pub(crate) purpose: Purpose,
@@ -167,6 +169,17 @@ impl<S, ReqBody> Miss<S, ReqBody> {
     /// Whether no response of its route was ever to be stored.
     fn never_stored(&self) -> bool {
         self.config.routes.never_store(Route::of(&self.request))
+    }
+
+    /// What of the second level will do for its load, where that is to be asked. `awaited`: a client waits.
+    pub(crate) fn accepting(&self, awaited: bool) -> Option<Accepting> {
+        match (self.demanding, awaited) {
+            // No other node has what is none's to store; and parts and heads stay where they are.
+            _ if self.purpose != Purpose::Whole || self.never_stored() => None,
+            (true, _) => Some(Accepting::Nothing),
+            (false, true) => Some(Accepting::Servable),
+            (false, false) => Some(Accepting::Fresh),
+        }
     }
 
     /// Finds a load to wait for, or lets it lead one.
@@ -437,6 +450,16 @@ fn finish<B, E>(
                 None => unreachable!("only responses are held for the failure of their load"),
             }
         }
+        Led::Promoted(held) => match response_of(&held) {
+            Some(stored) => {
+                let mut response = client.reuse(cache, &held, stored, None);
+                if !held.is_stale() {
+                    say_remote(response.headers_mut());
+                }
+                Ok(response)
+            }
+            None => unreachable!("only responses are promoted for a request"),
+        },
         Led::Failed { error, scope } => {
             scope.flow();
             Err(error)

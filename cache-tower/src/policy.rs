@@ -1,6 +1,9 @@
 //! What a handler says of its response to the cache in front of it, beyond what headers can say.
 
+use bytes::{Buf, BufMut};
 use cache_core::{IntoTags, Life};
+
+use crate::wire::{put_bytes, put_life, take_flag, take_life, take_text};
 
 /// What a handler wants done with its response: addressed to the [`CacheLayer`](crate::CacheLayer)
 /// around it and to nobody else; clients see none of it.
@@ -35,6 +38,11 @@ pub(crate) enum Word {
     Life(Life),
     NoStore,
 }
+
+/// How the words are written.
+const STORE: u8 = 0;
+const NO_STORE: u8 = 1;
+const LIFE: u8 = 2;
 
 impl CachePolicy {
     /// Storable, for as long as what it is made of allows, else for the cache's default lifetime.
@@ -111,6 +119,44 @@ impl CachePolicy {
     /// Whether it stands above what was said before.
     pub(crate) fn stands_above(&self, said: Option<&Self>) -> bool {
         !self.yields || said.is_none_or(|said| said.yields)
+    }
+
+    /// Appends it, as other nodes read it.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        match &self.word {
+            Word::Store => to.put_u8(STORE),
+            Word::NoStore => to.put_u8(NO_STORE),
+            Word::Life(life) => {
+                to.put_u8(LIFE);
+                put_life(life, to);
+            }
+        }
+        to.put_u8(self.public.into());
+        to.put_u8(self.yields.into());
+        to.put_u32(u32::try_from(self.tags.len()).unwrap_or(u32::MAX));
+        for tag in &self.tags {
+            put_bytes(tag.as_bytes(), to);
+        }
+    }
+
+    /// Reads what was written.
+    pub(crate) fn read(from: &mut &[u8]) -> Option<Self> {
+        let word = match from.try_get_u8().ok()? {
+            STORE => Word::Store,
+            NO_STORE => Word::NoStore,
+            LIFE => Word::Life(take_life(from)?),
+            _ => return None,
+        };
+        let mut policy = Self {
+            word,
+            tags: Vec::new(),
+            public: take_flag(from)?,
+            yields: take_flag(from)?,
+        };
+        for _ in 0..from.try_get_u32().ok()? {
+            policy.tags.push(take_text(from)?.into());
+        }
+        Some(policy)
     }
 
     pub(crate) const fn word(&self) -> Word {

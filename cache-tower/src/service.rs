@@ -226,6 +226,7 @@ impl<S> CacheService<S> {
         let reason = if past_it { Reason::Bypass } else { reason };
         let mut miss = self.miss(cache, request, look, key, depth, reason);
         miss.demands = past_it;
+        miss.demanding = demands.any();
         if admitted.head {
             miss.purpose = Purpose::Head;
         } else if part {
@@ -269,6 +270,7 @@ impl<S> CacheService<S> {
             marked: false,
             partial: false,
             demands: false,
+            demanding: false,
             depth,
             within: is_recorded_here(cache),
             began: Instant::now(),

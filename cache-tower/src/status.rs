@@ -133,6 +133,16 @@ pub(crate) fn nothing_cached(namespace: &str, headers: &mut HeaderMap) {
 
 /// Adds the `key` to what the layer said last (RFC 9211, section 2.7).
 pub(crate) fn show_key(headers: &mut HeaderMap, key: &str) {
+    add_to_last(headers, "key", &string(key));
+}
+
+/// Says of a hit that another node had loaded it.
+pub(crate) fn say_remote(headers: &mut HeaderMap) {
+    add_to_last(headers, "detail", "remote");
+}
+
+/// Adds a parameter to what the layer said last.
+fn add_to_last(headers: &mut HeaderMap, name: &str, value: &str) {
     let mut said = headers
         .get_all(CACHE_STATUS)
         .iter()
@@ -140,8 +150,7 @@ pub(crate) fn show_key(headers: &mut HeaderMap, key: &str) {
         .collect::<Vec<_>>();
     let Some(last) = said.pop() else { return };
     let mut text = last.as_bytes().to_vec();
-    text.extend_from_slice(b"; key=");
-    text.extend_from_slice(string(key).as_bytes());
+    text.extend_from_slice(format!("; {name}={value}").as_bytes());
     said.extend(HeaderValue::from_bytes(&text));
     headers.remove(CACHE_STATUS);
     for line in said {

@@ -1,5 +1,7 @@
 //! A response as it is kept: its headers cleaned and ready to be sent, its body in one piece.
 
+mod remote;
+
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 

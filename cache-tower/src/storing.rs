@@ -49,6 +49,8 @@ pub(crate) struct Storing {
     pub(crate) purpose: Purpose,
     pub(crate) key: KeyBuf,
     pub(crate) variant: Option<Variant>,
+    /// Whether the names that it varies by were not known before.
+    pub(crate) names_learned: bool,
     /// What is stored already, where the body is the rest.
     pub(crate) beginning: Bytes,
     /// A stored part of the response of which this is one.
@@ -291,20 +293,17 @@ impl Storing {
             declared,
             key,
             variant,
+            names_learned,
             ..
         } = self;
         if let Some(variant) = &variant {
             let names = variant.names.clone();
             let weight = names.weight();
             let index = ResponseKey::new(key.as_slice());
-            respond::put(
-                &cache,
-                &index,
-                Kept::Variants(names),
-                weight,
-                INDEX_LIFE,
-                &[],
-            );
+            let names = (Kept::Variants(names), weight);
+            // Those that were known other nodes have, or find out for themselves.
+            let told = Some(&lead).filter(|_| names_learned);
+            respond::put(&cache, &index, names, INDEX_LIFE, &[], told);
         }
         terms.part = part;
         strip(&mut headers, &judged.omitted);

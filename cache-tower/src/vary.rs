@@ -1,6 +1,7 @@
 //! `Vary`: which request headers select a response, and their normalised values as a second-level key
 //! (RFC 9111, section 4.1).
 
+use bytes::{Buf, BufMut};
 use http::HeaderMap;
 use http::header::{
     ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ACCESS_CONTROL_REQUEST_HEADERS,
@@ -10,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::key::KeyBuf;
 use crate::refusal::Refusal;
+use crate::wire::{put_bytes, take_bytes};
 
 /// The most names that are heeded.
 const MAX_NAMES: usize = 16;
@@ -80,6 +82,25 @@ impl VaryNames {
             ACCESS_CONTROL_REQUEST_HEADERS,
         ];
         self.0.iter().any(|name| !routine.contains(name))
+    }
+
+    /// Appends them, as other nodes read them.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        to.put_u32(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
+        for name in &self.0 {
+            put_bytes(name.as_str().as_bytes(), to);
+        }
+    }
+
+    /// Reads what was written.
+    pub(crate) fn read(from: &mut &[u8]) -> Option<Self> {
+        let mut names = Self::default();
+        for _ in 0..from.try_get_u32().ok()? {
+            names
+                .add(HeaderName::from_bytes(take_bytes(from)?).ok()?)
+                .ok()?;
+        }
+        Some(names)
     }
 
     /// Its bytes on the heap, about.

@@ -19,6 +19,7 @@ use crate::path_marks::RequestPath;
 use crate::permit::Permit;
 use crate::reason::{NotStorable, Reason};
 use crate::record::{Record, Recorded};
+use crate::remote::Coding;
 use crate::stats::Counters;
 
 /// What a flight came to, for the one who led it.
@@ -54,7 +55,7 @@ impl<V> Plan<V> {
         engine.node.as_ref()?;
         match self.sharing {
             Sharing::Shared(codec) if self.choice.is_ok() => Some(Asking {
-                codec,
+                coding: Coding::Value(codec),
                 weigh: self.weigh,
                 accepting: self.accepting,
             }),
@@ -188,7 +189,7 @@ impl<V: Clone + Send + Sync + 'static> Loading<V> {
         if fate.is_ok() {
             engine.stored();
             if let Some(((asking, place), running)) = self.shared.zip(running) {
-                engine.share(Shared::new(&entry, asking.codec, running), place);
+                engine.share(Shared::new(&entry, asking.coding, running), place);
             }
         }
         let hopeful = !matches!(fate, Err(Reason::NotStorable(_)));
@@ -203,7 +204,7 @@ async fn ask_first<V: Clone + Send + Sync + 'static>(
     asking: &Asking<V>,
 ) -> Result<Arc<Entry>, (Lead, Option<Place>)> {
     let engine = Arc::clone(&lead.engine);
-    match engine.ask_level(&lead, asking).await {
+    match engine.ask_level(&lead, &lead.key, asking).await {
         Answer::Found(entry, storable) => {
             let (entry, fate) = lead.land(entry, storable, None);
             if fate.is_ok() {

@@ -4,6 +4,7 @@
 //! records: whoever invalidates changes them, and what lost a record is no entry any more. But this process's
 //! own invalidations may still be on their way there, so the outbox is asked as well.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,13 +13,15 @@ use bytes::Bytes;
 
 use super::Node;
 use super::outbox::LevelRead;
+use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::entry::{Entry, Times};
 use crate::flight::Lead;
+use crate::key::Key;
 use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
-use crate::remote::{Envelope, Opened, RemoteCodec, RemoteError, Session, Token, unpack};
+use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, unpack};
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -34,9 +37,16 @@ pub(crate) struct Place {
     pub(super) occupant: Token,
 }
 
+impl Place {
+    /// Whether it is this key's.
+    pub(crate) fn is_of(&self, key: &Key, node: &Node) -> bool {
+        self.name == node.place(&key.as_ref())
+    }
+}
+
 /// What of the second level will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accepting {
+pub enum Accepting {
     /// Nothing: the value is to be loaded.
     Nothing,
     /// What is fresh and not about to expire: it replaces what is.
@@ -47,7 +57,7 @@ pub(crate) enum Accepting {
 
 /// How a value is asked for.
 pub(crate) struct Asking<V> {
-    pub(crate) codec: RemoteCodec<V>,
+    pub(crate) coding: Coding<V>,
     pub(crate) weigh: fn(&V) -> usize,
     pub(crate) accepting: Accepting,
 }
@@ -82,24 +92,20 @@ fn count(counter: &AtomicU64) {
 }
 
 impl Engine {
-    /// Asks the second level for what a flight is to load.
+    /// Asks the second level for what a flight is to load, under `key`: that of the flight, or what it
+    /// turned out to be for.
     pub(crate) async fn ask_level<V: Send + Sync + 'static>(
         self: &Arc<Self>,
         lead: &Lead,
+        key: &Key,
         asking: &Asking<V>,
     ) -> Answer<V> {
         let Some(node) = &self.node else {
             return Answer::Load(None);
         };
         self.begin_node();
-        let Some(session) = node.session() else {
+        let Some(level) = self.level(node, key) else {
             return Answer::Load(None);
-        };
-        let level = Level {
-            engine: self,
-            node,
-            name: node.place(&lead.key.as_ref()),
-            session,
         };
         match level.ask(lead, asking).await {
             Ok(answer) => {
@@ -116,6 +122,29 @@ impl Engine {
         }
     }
 
+    /// Takes a key's place for what no read of a load found or left it for: it replaces what is there.
+    pub(super) async fn take_place(
+        self: &Arc<Self>,
+        node: &Node,
+        key: &Key,
+    ) -> Result<Option<Place>, RemoteError> {
+        let Some(level) = self.level(node, key) else {
+            return Ok(None);
+        };
+        let found = level.read(&[], Accepting::Nothing).await?;
+        level.take(found).await
+    }
+
+    fn level<'a>(self: &'a Arc<Self>, node: &'a Node, key: &'a Key) -> Option<Level<'a>> {
+        Some(Level {
+            engine: self,
+            node,
+            key,
+            name: node.place(&key.as_ref()),
+            session: node.session()?,
+        })
+    }
+
     /// Wall time as entries of the second level have it.
     pub(super) fn wall(&self) -> u64 {
         milliseconds(self.clock.system_time())
@@ -126,6 +155,7 @@ struct Level<'a> {
     engine: &'a Arc<Engine>,
     node: &'a Node,
     session: Arc<dyn Session>,
+    key: &'a Key,
     name: Bytes,
 }
 
@@ -156,16 +186,23 @@ impl Level<'_> {
                     drop(read);
                     clock.sleep(LOOK_AGAIN).await;
                 }
-                Found::Placeholder(id) | Found::Occupied(id) => {
-                    return Ok(Answer::Load(Some(self.place(id))));
-                }
-                Found::Nothing => {
-                    let placeholder = Token::random();
-                    let name = self.name.clone();
-                    let held = self.session.hold(name, placeholder, PLACEHOLDER);
-                    let held = self.node.answer(clock, held).await?;
-                    return Ok(Answer::Load(held.then(|| self.place(placeholder))));
-                }
+                found => return self.take(found).await.map(Answer::Load),
+            }
+        }
+    }
+
+    /// The place, with what a read found in it, or a placeholder where that is nothing.
+    async fn take(&self, found: Found) -> Result<Option<Place>, RemoteError> {
+        match found {
+            Found::Entry(id, _) | Found::Occupied(id) | Found::Placeholder(id) => {
+                Ok(Some(self.place(id)))
+            }
+            Found::Nothing => {
+                let placeholder = Token::random();
+                let name = self.name.clone();
+                let held = self.session.hold(name, placeholder, PLACEHOLDER);
+                let held = self.node.answer(&self.engine.clock, held).await?;
+                Ok(held.then(|| self.place(placeholder)))
             }
         }
     }
@@ -276,11 +313,13 @@ impl Level<'_> {
         // What is packed is bounded as what is stored here is.
         let most = usize::try_from(self.engine.settings.max_bytes).unwrap_or(usize::MAX);
         let value = unpack(envelope.packing, envelope.value, most);
-        let Some(value) = value.and_then(|value| (asking.codec.read)(&value)) else {
-            return unreadable();
-        };
         let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
         let age = nanos(wall.saturating_sub(envelope.filled_at));
+        let filled_at = now.saturating_sub(age);
+        let decode = |value: Cow<'_, [u8]>| asking.coding.read(&value, Timestamp(filled_at));
+        let Some(value) = value.and_then(decode) else {
+            return unreadable();
+        };
         let fresh_until = if stale {
             now.saturating_sub(nanos(stale_for))
         } else {
@@ -292,14 +331,14 @@ impl Level<'_> {
             .refresh_ahead(Duration::from_millis(envelope.refresh_ahead));
         let times = Times {
             loaded_at: lead.start(),
-            filled_at: now.saturating_sub(age),
+            filled_at,
             asked_at: sent,
             fresh_until,
         };
         let weight = (asking.weigh)(&value);
         let (mut entry, storable) =
             self.engine
-                .made_of(&lead.key, (value, weight), tags, times, &life);
+                .made_of(self.key, (value, weight), tags, times, &life);
         entry.kept_stale = nanos(envelope.kept_stale);
         entry.by_caller = envelope.by_caller;
         entry.born_stale = stale;

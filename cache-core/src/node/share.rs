@@ -12,13 +12,14 @@ use std::time::Duration;
 use super::Node;
 use super::learn::Learned;
 use super::level::Place;
+use crate::clock::Timestamp;
 use crate::engine::Engine;
 use crate::entry::{Entry, Erased};
 use crate::key::Key;
 use crate::ledger::Running;
 use crate::load::within;
 use crate::marks::{Marked, examine};
-use crate::remote::{Envelope, RemoteCodec, RemoteError, Token, pack};
+use crate::remote::{Coding, Envelope, RemoteError, Token, pack};
 use crate::weight::CacheWeight;
 
 /// The most values on their way at once; others stay here.
@@ -42,15 +43,16 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new<V: Any + Send + Sync>(
         entry: &Arc<Entry>,
-        codec: RemoteCodec<V>,
+        coding: Coding<V>,
         running: Running,
     ) -> Self {
+        let filled_at = Timestamp(entry.filled_at);
         Self {
             entry: Arc::clone(entry),
             write: Box::new(move |value, to| {
                 value
                     .downcast_ref::<V>()
-                    .is_some_and(|value| (codec.write)(value, to))
+                    .is_some_and(|value| coding.write(value, filled_at, to))
             }),
             running,
         }
@@ -77,6 +79,17 @@ impl Engine {
         };
         drop(crate::sync::spawn(async move {
             let outcome = way.engine.share_now(&shared, &place, None).await;
+            way.over(outcome);
+        }));
+    }
+
+    /// Sends what is stored under another key than the second level was asked for.
+    pub(crate) fn share_beside(self: &Arc<Self>, shared: Shared, key: Key) {
+        let Some(way) = OnItsWay::begin(self) else {
+            return;
+        };
+        drop(crate::sync::spawn(async move {
+            let outcome = way.engine.share_at(&shared, &key, None).await;
             way.over(outcome);
         }));
     }
@@ -116,7 +129,7 @@ impl Engine {
     ) {
         match V::remote_codec() {
             Some(codec) => {
-                let shared = Shared::new(entry, codec, running);
+                let shared = Shared::new(entry, Coding::Value(codec), running);
                 self.share_put(shared, key.clone(), pending, removal);
             }
             None => {
@@ -145,18 +158,24 @@ impl Engine {
                 return Err(Unshared::Refused);
             }
         }
-        let session = node.session().ok_or(Unshared::Refused)?;
-        let (name, occupant) = (node.place(&key.as_ref()), Token::random());
-        let held = session.hold(name.clone(), occupant, PUT_WITHIN);
-        if !node.answer(&self.clock, held).await? {
-            return Err(Unshared::Refused);
-        }
-        let place = Place {
-            session,
-            name,
-            occupant,
+        self.share_at(shared, key, Some(pending)).await
+    }
+
+    /// Sends it to the place of `key`, whatever is there: what makes that no longer right came by the log
+    /// before, and the proof shows it.
+    async fn share_at(
+        self: &Arc<Self>,
+        shared: &Shared,
+        key: &Key,
+        pending: Option<u64>,
+    ) -> Result<(), Unshared> {
+        let Some(node) = &self.node else {
+            return Ok(());
         };
-        self.share_now(shared, &place, Some((key, pending))).await
+        let place = self.take_place(node, key).await?;
+        let place = place.ok_or(Unshared::Refused)?;
+        let pending = pending.map(|pending| (key, pending));
+        self.share_now(shared, &place, pending).await
     }
 
     async fn share_now(

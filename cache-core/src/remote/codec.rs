@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
+
 /// A value that can go to other nodes: whatever has serde's `Serialize` and `Deserialize` and borrows
 /// nothing, in [MessagePack](https://msgpack.org) without the names of fields.
 ///
@@ -68,6 +70,41 @@ impl<V> RemoteCodec<V> {
         Self { write, read }
     }
 }
+
+/// How what an entry holds is written and read.
+pub(crate) enum Coding<V> {
+    /// By itself.
+    Value(RemoteCodec<V>),
+    /// With moments of its own, which are told from when the oldest load in its entry began: clocks of
+    /// two processes have nothing else in common.
+    Response {
+        write: fn(&V, Timestamp, &mut Vec<u8>) -> bool,
+        read: fn(&[u8], Timestamp) -> Option<V>,
+    },
+}
+
+impl<V> Coding<V> {
+    pub(crate) fn write(self, value: &V, filled_at: Timestamp, to: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Value(codec) => (codec.write)(value, to),
+            Self::Response { write, .. } => write(value, filled_at, to),
+        }
+    }
+
+    pub(crate) fn read(self, from: &[u8], filled_at: Timestamp) -> Option<V> {
+        match self {
+            Self::Value(codec) => (codec.read)(from),
+            Self::Response { read, .. } => read(from, filled_at),
+        }
+    }
+}
+
+impl<V> Clone for Coding<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<V> Copy for Coding<V> {}
 
 impl<V> Clone for RemoteCodec<V> {
     fn clone(&self) -> Self {

@@ -143,6 +143,14 @@ impl Memory {
         (server.entries.len(), server.tokens.len(), server.log.len())
     }
 
+    /// The bytes of the entries and placeholders that it holds, for who looks for what must not be there.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Bytes> {
+        let server = lock(&self.server);
+        let entries = server.entries.values();
+        entries.map(|(entry, _)| entry.clone()).collect()
+    }
+
     /// A copy of what it holds, as another server: what a replica has that is to take over.
     #[must_use]
     pub fn fork(&self) -> Self {

@@ -86,6 +86,15 @@ impl<V: 'static> Held<V> {
         })
     }
 
+    /// One that was just made of a value of this type.
+    pub(super) fn made(entry: Arc<Entry>) -> Self {
+        let stale = entry.born_stale;
+        match Self::new(entry, stale) {
+            Some(held) => held,
+            None => unreachable!("it was made of this type"),
+        }
+    }
+
     /// When the oldest load in it began.
     #[must_use]
     pub fn filled_at(&self) -> Timestamp {

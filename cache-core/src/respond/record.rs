@@ -4,12 +4,14 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::level::Sharing;
 use super::look::{Held, Unstorable};
 use super::{ResponseKey, Scope};
 use crate::cache::Cache;
 use crate::clock::{Timestamp, nanos};
 use crate::context::{Context, LoadScope};
 use crate::engine::{Engine, LifeChoice};
+use crate::entry::Entry;
 use crate::flight::Lead;
 use crate::key::Space;
 use crate::life::Life;
@@ -22,8 +24,10 @@ use crate::waits::Wait;
 /// A response being made and recorded for all. Dropped without an end, its joiners are released.
 #[derive(Debug)]
 pub struct Recording {
-    lead: Lead,
+    pub(super) lead: Lead,
     scope: Scope,
+    /// Set once the second level was asked: what is stored then goes there.
+    pub(super) sharing: Option<Sharing>,
     /// What is around it waits for it.
     _waits: Option<Wait>,
 }
@@ -37,7 +41,6 @@ impl Recording {
         refresh: bool,
         around: Option<Arc<Context>>,
     ) -> Self {
-        Counters::count(&cache.engine().counters.loads);
         let load = around.as_ref().and_then(|context| context.load.as_ref());
         let waits = load.and_then(|load| cache.engine().waits.wait(load.flight, lead.flight.id));
         let mut scope = Scope::recorded(cache, known, refresh);
@@ -52,12 +55,14 @@ impl Recording {
         Self {
             lead,
             scope,
+            sharing: None,
             _waits: waits,
         }
     }
 
-    /// Says which request it is for; see [`Scope::on`].
+    /// Says which request it is for, as the inner service is asked now; see [`Scope::on`].
     pub fn on(&mut self, path: &str, route: Option<&str>) {
+        Counters::count(&self.lead.engine.counters.loads);
         self.scope.on(path, route);
     }
 
@@ -107,22 +112,24 @@ impl Recording {
         let recorded = self.scope.close();
         let choice = life.map_or_else(|| engine.choice(Life::default()), LifeChoice::whole);
         let times = (self.lead.start(), self.lead.began);
-        let key = under.map_or(&self.lead.key, |under| &under.0);
+        let key = under.map_or(&self.lead.key, |under| &under.0).clone();
         let (mut entry, mut storable) =
-            engine.entry(key, (value, weight), times, choice, None, recorded);
+            engine.entry(&key, (value, weight), times, choice, None, recorded);
         entry.kept_stale = nanos(kept_stale);
+        // What is only kept to be validated is of no use to other nodes.
+        let sharing = self.sharing.filter(|_| storable.is_ok());
+        let sharing = sharing.zip(self.lead.running());
         if storable == Err(NotStorable::ZeroLife) && !kept_stale.is_zero() {
             storable = Ok(());
         }
         let (entry, fate) = self.lead.land(entry, storable, under.map(|under| &under.0));
         if fate.is_ok() {
             engine.stored();
+            if let Some((sharing, running)) = sharing {
+                sharing.share(&engine, &entry, &key, running);
+            }
         }
-        let stale = entry.born_stale;
-        let Some(held) = Held::new(entry, stale) else {
-            unreachable!("it was made of this type")
-        };
-        (held, fate)
+        (Held::made(entry), fate)
     }
 
     /// Ends without a response that others may have.
@@ -149,19 +156,24 @@ impl Recording {
     }
 }
 
-/// Stores something beside the responses, such as the names of the headers that they vary by.
+/// Stores something beside the responses, such as the names of the headers that they vary by. `beside`: the
+/// response; where the second level was asked for that, this goes there, too.
 pub fn put<V: Send + Sync + 'static>(
     cache: &Cache,
     key: &ResponseKey,
-    value: V,
-    weight: usize,
+    (value, weight): (V, usize),
     life: Life,
     known: &[TagName],
+    beside: Option<&Recording>,
 ) {
     let engine = cache.engine();
     let running = engine.ledger.begin();
     let times = (running.start, engine.clock.now().0);
-    insert(engine, key, value, weight, life, known, times);
+    let stored = insert(engine, key, value, weight, life, known, times);
+    let sharing = beside.and_then(|recording| recording.sharing.as_ref());
+    if let Some((entry, sharing)) = stored.zip(sharing) {
+        sharing.beside().share(engine, &entry, &key.0, running);
+    }
 }
 
 fn insert<V: Send + Sync + 'static>(
@@ -172,7 +184,7 @@ fn insert<V: Send + Sync + 'static>(
     life: Life,
     known: &[TagName],
     times: (u64, u64),
-) {
+) -> Option<Arc<Entry>> {
     let mut recorded = Recorded::new();
     engine
         .tags(&Space::Http, known)
@@ -180,8 +192,9 @@ fn insert<V: Send + Sync + 'static>(
         .for_each(|tag| recorded.add(tag));
     let choice = LifeChoice::whole(life);
     let (entry, storable) = engine.entry(&key.0, (value, weight), times, choice, None, recorded);
-    if storable.is_ok() {
-        // Overtaken already: the next request finds out again.
-        let _ = engine.insert_beside(&key.0, Arc::new(entry));
-    }
+    storable.ok()?;
+    let entry: Arc<Entry> = Arc::new(entry);
+    // Overtaken already: the next request finds out again.
+    let stored = engine.insert_beside(&key.0, Arc::clone(&entry));
+    stored.is_ok().then_some(entry)
 }

@@ -167,7 +167,8 @@ async fn rule_11_a_value_still_in_a_hand_is_dropped_after_it() {
             dropped.fetch_add(1, Ordering::SeqCst);
         })
     };
-    respond::put(&cache, &ResponseKey::new(b"k"), value, 8, "1h".into(), &[]);
+    let key = ResponseKey::new(b"k");
+    respond::put(&cache, &key, (value, 8), "1h".into(), &[], None);
     let (_, found) = respond::find::<Acts>(&cache, b"k");
     assert!(matches!(found, Found::Fresh(..)));
     drop(cache.clear_memory());

@@ -15,7 +15,7 @@ use crate::support::{cache, ok, secs, settle};
 fn put(cache: &Cache, path: &str, route: Option<&str>) {
     let tags = path_tags(path, route).unwrap();
     let key = ResponseKey::new(path.as_bytes());
-    respond::put(cache, &key, 1_u64, 8, Life::from("1h"), &tags);
+    respond::put(cache, &key, (1_u64, 8), Life::from("1h"), &tags, None);
 }
 
 fn is_there(cache: &Cache, path: &str) -> bool {

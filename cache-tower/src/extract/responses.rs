@@ -15,18 +15,20 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cache_core::macro_support::{
     CacheTags, Finished, Finishing, LoadTimeout, Probe, Returned, SaysTimeout, Shape, TagSink,
     Verdict, add_tags_of,
 };
-use cache_core::{Cache, CacheWeight, NotStorable};
+use cache_core::{Cache, CacheWeight, NotStorable, RemoteValue};
 use http::header::SET_COOKIE;
 use http::{Extensions, HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::freshness::{CacheControl, explicit_lifetime, initial_age, is_event_stream};
 use crate::layer::CDN_CACHE_CONTROL;
+use crate::policy::CachePolicy;
+use crate::wire::{VERSION, put_head, take_flag, take_head};
 
 /// The longest body of a function's response that is stored, in bytes.
 pub const MAX_BODY: usize = 2 << 20;
@@ -53,6 +55,43 @@ impl CacheWeight for StoredResponse {
             .map(|(name, value)| name.as_str().len() + value.len() + 104)
             .sum();
         size_of::<Self>() + headers + self.body.len()
+    }
+}
+
+/// Headers and body as the bytes they are. Of what else a response carries a policy alone can go to other
+/// nodes; one with other extensions stays where it was made.
+impl RemoteValue for StoredResponse {
+    fn write(&self, to: &mut Vec<u8>) -> bool {
+        let policy = self.extensions.get::<CachePolicy>();
+        if self.extensions.len() > usize::from(policy.is_some()) {
+            return false;
+        }
+        to.put_u8(VERSION);
+        to.put_u8(policy.is_some().into());
+        if let Some(policy) = policy {
+            policy.write(to);
+        }
+        put_head(self.status, &self.headers, |_| true, to);
+        to.put_slice(&self.body);
+        true
+    }
+
+    fn read(mut from: &[u8]) -> Option<Self> {
+        let from = &mut from;
+        if from.try_get_u8().ok()? != VERSION {
+            return None;
+        }
+        let mut extensions = Extensions::new();
+        if take_flag(from)? {
+            extensions.insert(CachePolicy::read(from)?);
+        }
+        let (status, headers) = take_head(from)?;
+        Some(Self {
+            status,
+            headers,
+            extensions,
+            body: Bytes::copy_from_slice(from),
+        })
     }
 }
 
