@@ -2,6 +2,8 @@
 #![cfg(all(feature = "axum", unix))]
 
 mod example_support;
+#[path = "../cache-redis/tests/support/mod.rs"]
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,9 +33,13 @@ struct Answer {
 
 impl Book {
     fn start(database: &Path) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    fn start_with(database: &Path, more: &[(&str, &str)]) -> Self {
         let database = database.to_str().unwrap();
         let settings = [("LISTEN", "127.0.0.1:0"), ("DATABASE", database)];
-        let process = Example::start("contacts", &settings);
+        let process = Example::start("contacts", &[&settings, more].concat());
         let url = format!("http://{}", process.address);
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -491,4 +497,36 @@ fn eventually(mut happened: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "it never happened");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn two_books_on_one_redis_share_what_they_read_and_see_each_others_changes() {
+    let server = servers::Server::new();
+    let url = server.url();
+    let database = database();
+    let settings = [("REDIS_URL", &*url)];
+    let one = Book::start_with(&database, &settings);
+    let other = Book::start_with(&database, &settings);
+    assert!(one.get("/api/contacts/2").body.contains("Charles Babbage"));
+    assert!(
+        other
+            .get("/api/contacts/2")
+            .body
+            .contains("Charles Babbage")
+    );
+    one.send(
+        "PUT",
+        "/api/contacts/2",
+        JSON,
+        r#"{"name":"C. Babbage","email":"charles@engines.example"}"#,
+    );
+    let until = Instant::now() + PATIENCE;
+    while !other.get("/api/contacts/2").body.contains("C. Babbage") {
+        assert!(Instant::now() < until, "the other never hears of it");
+    }
+    assert!(one.get("/api/contacts/2").body.contains("C. Babbage"));
+    let keys = server.command(&["KEYS", "rv:*"]);
+    assert!(keys.contains(":tag:#contact:2"), "{keys}");
+    let (status, said) = one.process.end("-TERM");
+    assert!(status.success(), "{said:?}");
 }
