@@ -272,7 +272,7 @@ async fn what_is_stale_in_its_window_is_served_and_refreshed() {
     let stale = get(&nodes[1], "/").await;
     assert_eq!(
         (stale.text(), &*stale.own()),
-        ("1", "revalidate; hit; ttl=-10; detail=stale")
+        ("1", "revalidate; hit; ttl=-11; detail=stale")
     );
     assert_eq!(get(&nodes[1], "/").await.text(), "1");
     cluster.settled().await;
