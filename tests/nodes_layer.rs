@@ -334,10 +334,16 @@ async fn nothing_of_one_caller_goes_to_the_server() {
         cluster.settled().await;
         assert!(!cluster.holds("secret"), "{header}");
     }
+    let sent = || {
+        let stats = cluster[0].stats().remote.unwrap();
+        (stats.shared, stats.unshared)
+    };
+    assert_eq!(sent(), (0, 0), "it is not tried");
     // It would find it.
     get(&node, "/all").await;
     cluster.settled().await;
     assert!(cluster.holds("secret"));
+    assert_eq!(sent(), (1, 0));
 }
 
 #[tokio::test]
