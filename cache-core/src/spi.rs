@@ -20,7 +20,7 @@ pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked, Sharing};
 pub use crate::outward::warn_refused;
 pub use crate::path::path_tags;
 pub use crate::respond;
-pub use crate::tag::TagName;
+pub use crate::tag::{TagName, shown};
 pub use crate::web;
 pub use crate::weight::serialized_len;
 

@@ -119,7 +119,7 @@ pub(crate) fn is_explicit(raw: &str) -> bool {
 }
 
 /// The user's text of a name, or what an implicit one stands for, in words: `function shop::price`.
-pub(crate) fn shown(raw: &str) -> Cow<'_, str> {
+pub fn shown(raw: &str) -> Cow<'_, str> {
     let mut chars = raw.chars();
     let kind = chars.next().unwrap_or_default();
     let text = chars.as_str();

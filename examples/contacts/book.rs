@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use revalidate::{FutureExt, invalidate_cache, revalidate_path, revalidate_tag, web_method};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::db::{Company, Contact, Db};
 use crate::draft::Draft;
@@ -24,13 +24,13 @@ const PEOPLE: u32 = 20;
 
 /// The whole book. It does not ask its contacts for their tags: there may be thousands, and an entry
 /// has at most 128. Its one tag is `contacts`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Everybody {
     pub(crate) contacts: Vec<Contact>,
 }
 
 /// A contact, and who works at the same place.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) contact: Contact,
     pub(crate) colleagues: Vec<Contact>,

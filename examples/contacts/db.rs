@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use revalidate::CacheTags;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, ffi, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::draft::Checked;
 
 /// Somebody in the book. A value that holds contacts has a tag for each of them.
-#[derive(Clone, Debug, Serialize, CacheTags)]
+#[derive(Clone, Debug, Serialize, Deserialize, CacheTags)]
 #[cache_tags("contact:{id}")]
 pub(crate) struct Contact {
     pub(crate) id: i64,
@@ -28,7 +28,7 @@ impl Contact {
 }
 
 /// A company, and how many of its people are in the book.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Company {
     pub(crate) domain: String,
     pub(crate) people: i64,

@@ -6,6 +6,7 @@
 //! | variable | what | default |
 //! |---|---|---|
 //! | `LISTEN` | the address to listen on; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `REDIS_URL` | a Redis or Valkey that several of these share, as they do the database | none: one process |
 //! | `DATABASE` | the SQLite file, created and seeded where there is none | `contacts.sqlite` |
 //!
 //! Read `book` first: the cached functions and the changes. `api` and `pages` are the routes, `html`
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use examples::stop;
-use revalidate::{Cache, CacheLayer};
+use revalidate::{Cache, CacheLayer, Redis};
 use tokio::net::TcpListener;
 
 use crate::db::Db;
@@ -47,7 +48,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
 
     // One cache for the process: functions, handlers and the layer all find it.
-    Cache::builder().max_bytes(32 << 20).build().install()?;
+    let mut cache = Cache::builder().max_bytes(32 << 20);
+    if let Ok(url) = env::var("REDIS_URL") {
+        cache = cache.remote(Redis::new(url)?.namespace("contacts")?);
+    }
+    let cache = cache.build().install()?;
 
     let db =
         Db::open(&database).map_err(|error| format!("DATABASE {}: {error}", database.display()))?;
@@ -62,7 +67,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         database.display()
     );
 
-    Ok(examples::serve("contacts", listener, app, stopping).await?)
+    examples::serve("contacts", listener, app, stopping).await?;
+    // What the others have not heard of yet.
+    Ok(cache.shutdown().await?)
 }
 
 /// The routes, with the cache around all of them: it stores the responses that say they may be, and

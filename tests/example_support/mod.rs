@@ -57,7 +57,13 @@ impl Example {
 
     /// Runs an example that ends by itself: how, and what it wrote.
     pub fn run(name: &str) -> (ExitStatus, String) {
-        let output = Command::new(binary(name)).output().unwrap();
+        Self::run_with(name, &[])
+    }
+
+    /// The same with settings.
+    pub fn run_with(name: &str, settings: &[(&str, &str)]) -> (ExitStatus, String) {
+        let mut process = Command::new(binary(name));
+        let output = process.envs(settings.iter().copied()).output().unwrap();
         (output.status, String::from_utf8(output.stdout).unwrap())
     }
 

@@ -48,6 +48,7 @@ pub struct Memory {
     changed: Arc<watch::Sender<u64>>,
 }
 
+#[derive(Clone)]
 struct Server {
     /// Which server it is: another after every start.
     run: u64,
@@ -121,6 +122,13 @@ impl Memory {
         self.tell();
     }
 
+    /// Restarts the server with what a [copy](Self::fork) holds: what has happened since then is undone.
+    pub fn restart_from(&self, copy: &Self) {
+        let copy = lock(&copy.server).started();
+        *lock(&self.server) = copy;
+        self.tell();
+    }
+
     /// Deletes everything, as `FLUSHALL` does: it stays the same server.
     pub fn flush(&self) {
         lock(&self.server).flush();
@@ -146,17 +154,8 @@ impl Memory {
     /// A copy of what it holds, as another server: what a replica has that is to take over.
     #[must_use]
     pub fn fork(&self) -> Self {
-        let server = lock(&self.server);
         Self {
-            server: Arc::new(Mutex::new(Server {
-                run: next_run(),
-                log_length: server.log_length,
-                last_id: server.last_id,
-                log: server.log.clone(),
-                tokens: server.tokens.clone(),
-                entries: server.entries.clone(),
-                reachable: true,
-            })),
+            server: Arc::new(Mutex::new(lock(&self.server).started())),
             clock: self.clock.clone(),
             changed: Arc::new(watch::Sender::new(0)),
         }
@@ -181,6 +180,15 @@ fn next_run() -> u64 {
 }
 
 impl Server {
+    /// Another that holds the same.
+    fn started(&self) -> Self {
+        Self {
+            run: next_run(),
+            reachable: true,
+            ..self.clone()
+        }
+    }
+
     fn flush(&mut self) {
         self.log.clear();
         self.tokens.clear();

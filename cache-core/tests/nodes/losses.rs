@@ -60,6 +60,29 @@ async fn both_kinds_of_one_tag_are_delivered() {
     assert_eq!(read(1).await, 2);
 }
 
+#[tokio::test]
+async fn what_was_made_of_a_stale_value_stays_where_it_was_made() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let life = Life::from_secs(3600).stale_if_error("1h");
+    assert_eq!(
+        source.fetch_for(&cluster[0], "inner", life, ["rows"]).await,
+        1
+    );
+    cluster[0].revalidate_tag("rows").await.unwrap();
+    let inner = cluster[0].clone();
+    let load = move || async move {
+        let fails = || async { Err::<u64, ()>(()) };
+        inner.fetch("inner", life, ["rows"], fails).await
+    };
+    let shown_meanwhile = Life::from_secs(3600).stale_while_revalidate("1h");
+    let outer = cluster[0].fetch("outer", shown_meanwhile, ["pages"], load);
+    assert_eq!(outer.await, Ok(1));
+    cluster.shared(0).await;
+    source.set(2);
+    assert_eq!(source.fetch(&cluster[1], "outer", ["pages"]).await, 2);
+}
+
 /// The clock stands still, so the new log's first record has the id of the old one's.
 #[tokio::test]
 async fn a_log_that_was_begun_anew_is_not_the_old_one() {

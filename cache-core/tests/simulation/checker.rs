@@ -9,13 +9,15 @@
 //!   if its process lives;
 //! - for who was given its position, at once.
 //!
-//! A soft one demands as much of what is not marked stale, and of what is until the window has passed.
+//! A soft one demands as much of what is not marked stale, and of what is once the window has passed, which opens
+//! where a node hears of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use cache_core::Reason;
 
+use crate::faults::Class;
 use crate::source::{GROUPS, Key, Kind, ROWS, Value, Versions, WINDOW, row_and_version};
 
 const NOTHING: Versions = [0; ROWS];
@@ -95,6 +97,8 @@ pub(crate) struct Checker {
     number: u64,
     calls: Vec<Called>,
     settled: bool,
+    /// Whether every node hears of everything within the bound.
+    all_hear: bool,
 }
 
 impl Demand {
@@ -135,10 +139,11 @@ fn higher(one: Versions, other: Versions) -> Versions {
 }
 
 impl Checker {
-    pub(crate) fn new(bound: Duration, at_all_times: bool) -> Self {
+    pub(crate) fn new(class: Class, bound: Duration) -> Self {
         Self {
             bound,
-            at_all_times,
+            at_all_times: class != Class::Failovers,
+            all_hear: class == Class::Calm,
             everywhere: Floors::default(),
             nodes: HashMap::new(),
             coming: BTreeMap::new(),
@@ -197,7 +202,8 @@ impl Checker {
         let at = None;
         let past = false;
         self.hold_from(from, Holding { demand, at, past });
-        if demand.soft {
+        // The window opens where a node hears of it, which it may long after.
+        if demand.soft && self.all_hear {
             let past = true;
             self.hold_from(from + WINDOW, Holding { demand, at, past });
         }
@@ -214,6 +220,7 @@ impl Checker {
     /// The faults have ended, and all had the time to hear of what was called before then.
     pub(crate) fn settle(&mut self, now: Duration, called_before: Duration) {
         self.settled = true;
+        self.all_hear = true;
         let all = self.calls.iter();
         let kept = all.filter(|call| !call.lost && call.at < called_before);
         let demands: Vec<_> = kept.map(|call| call.demand).collect();

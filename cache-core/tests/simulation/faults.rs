@@ -55,14 +55,18 @@ pub(crate) enum Fault {
     /// Nobody can connect, and connections break.
     Down,
     Up,
-    /// The server starts anew with what it had, or with nothing.
+    /// The server starts anew with what it had, or with nothing; `unseen`: behind a proxy, which keeps the
+    /// connections.
     Restart {
         keeping: bool,
+        unseen: bool,
     },
     /// A copy of what the server holds is kept.
     Snapshot,
     /// The server starts anew with what the last copy holds.
-    RestartOlder,
+    RestartOlder {
+        unseen: bool,
+    },
     /// The last copy takes over.
     Failover,
     /// Who is still connected to a server that is not in charge is no longer.
@@ -190,12 +194,13 @@ impl Plan {
                 add(end, Fault::Up);
             }
             13 => {
-                let keeping = rng.bool();
-                add(at, Fault::Restart { keeping });
+                let (keeping, unseen) = (rng.bool(), rng.bool());
+                add(at, Fault::Restart { keeping, unseen });
             }
             14 => {
                 add(at, Fault::Snapshot);
-                add(end, Fault::RestartOlder);
+                let unseen = rng.bool();
+                add(end, Fault::RestartOlder { unseen });
             }
             15 => add(at, Fault::Flush),
             16 => add(at, Fault::Evict(rng.u32(10..100), rng.u64(..))),

@@ -64,7 +64,7 @@ pub(crate) fn run(class: Class, seed: u64, told: bool) -> Ended {
     let server = Memory::with_clock(time.clock.clone());
     let promised = class.promised(plan.settings.bound);
     let shared = Arc::new(Shared {
-        checker: Mutex::new(Checker::new(promised, class != Class::Failovers)),
+        checker: Mutex::new(Checker::new(class, promised)),
         source: Source::new(),
         told: Mutex::default(),
         seen: Seen::default(),
@@ -111,7 +111,7 @@ impl World {
     }
 
     /// Clients end, everything is read once more, and everything drains.
-    fn stop(&mut self) {
+    fn stop(&self) {
         let time = Arc::clone(&self.shared.time);
         let processes = || self.nodes.iter().filter_map(|node| node.process.as_ref());
         for process in processes() {
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    fn drain(&mut self, what: &str) {
+    fn drain(&self, what: &str) {
         let time = Arc::clone(&self.shared.time);
         let until = time.now() + Duration::from_secs(20);
         while self.nodes.iter().any(|node| {
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Goes on from one moment at which something happens to the next.
-    fn run_until(&mut self, end: Duration) {
+    fn run_until(&self, end: Duration) {
         let time = Arc::clone(&self.shared.time);
         loop {
             for number in time.woken() {
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Time passes for all, whatever they do.
-    fn pass(&mut self, passed: Duration) {
+    fn pass(&self, passed: Duration) {
         self.shared.time.clock.advance(passed);
         for node in &self.nodes {
             if node.clock.next_wake().is_some_and(|wait| wait <= passed) {
@@ -268,16 +268,15 @@ impl World {
                 network.break_connections(|_, _| true);
             }
             Fault::Up => network.server().set_reachable(true),
-            Fault::Restart { keeping } => {
+            Fault::Restart { keeping, unseen } => {
                 network.server().restart(keeping);
-                network.break_connections(|_, _| true);
+                network.break_connections(|_, _| !unseen);
             }
             Fault::Snapshot => self.snapshot = Some(network.server().fork()),
-            Fault::RestartOlder => {
+            Fault::RestartOlder { unseen } => {
                 if let Some(snapshot) = &self.snapshot {
-                    network.server().set_reachable(false);
-                    network.put_in_charge(snapshot.fork());
-                    network.break_connections(|_, _| true);
+                    network.server().restart_from(snapshot);
+                    network.break_connections(|_, _| !unseen);
                 }
             }
             Fault::Failover => {

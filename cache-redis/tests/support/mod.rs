@@ -37,6 +37,8 @@ fn start(program: &str, folder: &Path, port: u16, options: &[String]) -> Child {
         .current_dir(folder)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--daemonize", "no", "--save", ""])
+        // Replicas are not waited for.
+        .args(["--repl-diskless-sync-delay", "0"])
         .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -161,6 +163,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // A stopped process takes no other signal.
         let _ = Command::new("kill")
             .args(["-CONT", &self.child.id().to_string()])

@@ -1,0 +1,334 @@
+//! Whole caches over a real server that is killed, stopped, cut off, emptied, filled and replaced: the
+//! application is answered throughout, within its limits, and what is promised holds.
+
+#[path = "support/proxy.rs"]
+mod proxy;
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cache_core::{Cache, Delivery};
+use cache_redis::Redis;
+use proxy::Proxy;
+use support::{Keeping, Server};
+
+/// B, for tests that wait for it.
+const BOUND: Duration = Duration::from_secs(2);
+/// For one answer of the server.
+const LIMIT: Duration = Duration::from_millis(200);
+
+fn node_at(url: &str) -> Cache {
+    Cache::builder()
+        .remote(Redis::new(url).unwrap().connect_timeout(LIMIT))
+        .proof_bound(BOUND)
+        .remote_timeout(LIMIT)
+        .delivery_limit(LIMIT)
+        .version("test")
+        .build()
+}
+
+async fn nodes(server: &Server, count: usize) -> Vec<Cache> {
+    let nodes: Vec<_> = (0..count).map(|_| node_at(&server.url())).collect();
+    for node in &nodes {
+        node.connected().await;
+    }
+    nodes
+}
+
+/// A row of a database.
+#[derive(Clone, Default)]
+struct Row(Arc<(AtomicU64, AtomicU64)>);
+
+impl Row {
+    fn set(&self, value: u64) {
+        self.0.0.store(value, Ordering::SeqCst);
+    }
+
+    fn loads(&self) -> u64 {
+        self.0.1.load(Ordering::SeqCst)
+    }
+
+    /// Reads it through a cache, which answers within its limits.
+    async fn read(&self, cache: &Cache) -> u64 {
+        let row = self.clone();
+        let load = move || async move {
+            row.0.1.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Infallible>(row.0.0.load(Ordering::SeqCst))
+        };
+        let began = Instant::now();
+        let Ok(value) = cache.fetch("row", "1h", ["rows"], load).await;
+        let took = began.elapsed();
+        assert!(
+            took < 4 * LIMIT + Duration::from_secs(1),
+            "a read took {took:?}"
+        );
+        value
+    }
+}
+
+/// Changes the row by one node and waits as its application would.
+async fn change(row: &Row, value: u64, cache: &Cache) -> Delivery {
+    row.set(value);
+    let began = Instant::now();
+    let done = cache.invalidate_cache("rows").await.unwrap();
+    let took = began.elapsed();
+    assert!(
+        took < LIMIT + Duration::from_secs(1),
+        "an invalidation took {took:?}"
+    );
+    assert_eq!(
+        row.read(cache).await,
+        value,
+        "the caller sees its own at once"
+    );
+    done.delivery
+}
+
+/// Every node reads what is there now, once the bound has passed.
+async fn all_read_after_the_bound(row: &Row, value: u64, nodes: &[Cache]) {
+    tokio::time::sleep(BOUND + Duration::from_millis(100)).await;
+    for node in nodes {
+        assert_eq!(row.read(node).await, value);
+    }
+}
+
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !done().await {
+        assert!(Instant::now() < limit, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn values_and_invalidations_reach_the_other_nodes() {
+    let server = Server::new();
+    let nodes = nodes(&server, 3).await;
+    let row = Row::default();
+    row.set(1);
+    assert_eq!(row.read(&nodes[0]).await, 1);
+    nodes[0].shutdown().await.unwrap();
+    for node in &nodes {
+        assert_eq!(row.read(node).await, 1);
+    }
+    assert_eq!(row.loads(), 1, "the others found it");
+    assert_eq!(change(&row, 2, &nodes[1]).await, Delivery::Everywhere);
+    for node in &nodes {
+        until("an invalidation arrives", async || {
+            row.read(node).await == 2
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_starts_without_its_server_and_is_connected_when_it_comes() {
+    let mut server = Server::new();
+    server.kill();
+    let node = node_at(&server.url());
+    let row = Row::default();
+    row.set(1);
+    assert_eq!(row.read(&node).await, 1);
+    assert_eq!(change(&row, 2, &node).await, Delivery::Queued);
+    server.start_again(Keeping::Nothing);
+    node.connected().await;
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_killed_and_started_again_loses_no_invalidation() {
+    for keeping in [Keeping::Nothing, Keeping::All] {
+        let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+        let nodes = nodes(&server, 2).await;
+        let row = Row::default();
+        row.set(1);
+        for node in &nodes {
+            assert_eq!(row.read(node).await, 1);
+        }
+        nodes[0].shutdown().await.unwrap();
+        server.kill();
+        assert_eq!(change(&row, 2, &nodes[0]).await, Delivery::Queued);
+        server.start_again(keeping);
+        nodes[0].shutdown().await.unwrap();
+        all_read_after_the_bound(&row, 2, &nodes).await;
+        assert!(nodes[1].stats().remote.unwrap().epochs >= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_server_delays_what_it_acknowledges_and_nothing_else() {
+    let server = Server::new();
+    let nodes = nodes(&server, 2).await;
+    let row = Row::default();
+    row.set(1);
+    for node in &nodes {
+        assert_eq!(row.read(node).await, 1);
+    }
+    server.signal("-STOP");
+    assert_eq!(change(&row, 2, &nodes[0]).await, Delivery::Queued);
+    // Ten seconds in which the application is answered.
+    let stopped = Instant::now();
+    while stopped.elapsed() < Duration::from_secs(10) {
+        for node in &nodes {
+            let read = row.read(node).await;
+            assert!(
+                read == 2 || stopped.elapsed() < BOUND,
+                "cut off, past the bound: {read}"
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.signal("-CONT");
+    nodes[0].shutdown().await.unwrap();
+    all_read_after_the_bound(&row, 2, &nodes).await;
+}
+
+#[tokio::test]
+async fn an_emptied_server_and_killed_connections_lose_no_invalidation() {
+    for fault in [
+        &["FLUSHALL"][..],
+        &["CLIENT", "KILL", "TYPE", "normal"],
+        &["SCRIPT", "FLUSH"],
+    ] {
+        let server = Server::new();
+        let nodes = nodes(&server, 2).await;
+        let row = Row::default();
+        row.set(1);
+        for node in &nodes {
+            assert_eq!(row.read(node).await, 1);
+        }
+        nodes[0].shutdown().await.unwrap();
+        server.command(fault);
+        let _ = change(&row, 2, &nodes[0]).await;
+        nodes[0].shutdown().await.unwrap();
+        all_read_after_the_bound(&row, 2, &nodes).await;
+    }
+}
+
+#[tokio::test]
+async fn a_trimmed_log_resets_who_missed_it_alone() {
+    let server = Server::new();
+    let proxy = Proxy::to(server.port).await;
+    let near = node_at(&server.url());
+    let far = node_at(&proxy.url());
+    near.connected().await;
+    far.connected().await;
+    let row = Row::default();
+    row.set(1);
+    assert_eq!(row.read(&far).await, 1);
+    proxy.cut_answers(true);
+    for value in 2..10 {
+        change(&row, value, &near).await;
+    }
+    let log = server.command(&["KEYS", "rv:*log*"]);
+    let log = log.lines().find(|line| line.starts_with("rv:")).unwrap();
+    server.command(&["XTRIM", log, "MAXLEN", "1"]);
+    proxy.cut_answers(false);
+    until("it is reset", async || {
+        far.stats().remote.unwrap().resets == 1
+    })
+    .await;
+    assert_eq!(row.read(&far).await, 9);
+    assert_eq!(near.stats().remote.unwrap().resets, 0);
+}
+
+#[tokio::test]
+async fn a_node_that_hears_nothing_serves_nothing_older_than_the_bound() {
+    let server = Server::new();
+    let proxy = Proxy::to(server.port).await;
+    let near = node_at(&server.url());
+    let far = node_at(&proxy.url());
+    near.connected().await;
+    far.connected().await;
+    let row = Row::default();
+    row.set(1);
+    assert_eq!(row.read(&far).await, 1);
+    // What it sends arrives, what is sent to it does not.
+    proxy.cut_answers(true);
+    assert_eq!(change(&row, 2, &near).await, Delivery::Everywhere);
+    all_read_after_the_bound(&row, 2, &[far.clone()]).await;
+    proxy.cut_answers(false);
+    proxy.delay(Duration::from_millis(50));
+    until("it is connected again", async || {
+        far.stats().remote.unwrap().connected
+    })
+    .await;
+    assert_eq!(change(&row, 3, &near).await, Delivery::Everywhere);
+    all_read_after_the_bound(&row, 3, &[far]).await;
+}
+
+#[tokio::test]
+async fn a_full_server_evicts_and_no_value_is_old() {
+    let server = Server::with(&["--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru"]);
+    let nodes = nodes(&server, 2).await;
+    let row = Row::default();
+    for value in 1..=20 {
+        row.set(value);
+        let done = nodes[0].invalidate_cache("rows").await.unwrap();
+        for filler in 0..50 {
+            let key = ("filler", value, filler);
+            let load = || async { Ok::<_, Infallible>(vec![7_u8; 20_000]) };
+            let Ok(_) = nodes[0].fetch(key, "1h", ["fillers"], load).await;
+        }
+        let bookmark = done.bookmark.expect("evicting is no failure");
+        let read = nodes[1].read_after(&bookmark, row.read(&nodes[1]));
+        assert_eq!(read.await, value);
+    }
+    let evicted = server.command(&["INFO", "stats"]);
+    let evicted = evicted
+        .lines()
+        .find(|line| line.starts_with("evicted_keys:"))
+        .unwrap();
+    assert_ne!(evicted, "evicted_keys:0");
+}
+
+#[tokio::test]
+async fn a_failover_to_a_replica_that_missed_the_last_writes_loses_no_invalidation() {
+    let (first, second) = (Server::new(), Server::new());
+    let proxy = Proxy::to(first.port).await;
+    let nodes = [node_at(&proxy.url()), node_at(&proxy.url())];
+    for node in &nodes {
+        node.connected().await;
+    }
+    second.replicate(&first);
+    let row = Row::default();
+    row.set(1);
+    for node in &nodes {
+        assert_eq!(row.read(node).await, 1);
+    }
+    nodes[0].shutdown().await.unwrap();
+    // From here on the replica misses what the master acknowledges.
+    second.command(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(change(&row, 2, &nodes[0]).await, Delivery::Everywhere);
+    proxy.lead_to(second.port);
+    until("both go by the new one", async || {
+        nodes.iter().all(|node| {
+            let remote = node.stats().remote.unwrap();
+            remote.connected && remote.epochs == 1
+        })
+    })
+    .await;
+    nodes[0].shutdown().await.unwrap();
+    for node in &nodes {
+        assert_eq!(row.read(node).await, 2);
+    }
+    let found = second.command(&["KEYS", "rv:*log*"]);
+    assert!(found.contains("rv:"), "{found}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_no_failure_of_the_application() {
+    let server = Server::with(&["--requirepass", "right"]);
+    let node = node_at(&server.url());
+    let row = Row::default();
+    row.set(1);
+    assert_eq!(row.read(&node).await, 1);
+    assert_eq!(change(&row, 2, &node).await, Delivery::Queued);
+    until("the refusals are counted", async || {
+        node.stats().remote.unwrap().errors > 0
+    })
+    .await;
+}

@@ -1,0 +1,114 @@
+//! What is read of the log without being a node.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::remote::{Logged, Position, Remote, RemoteError, Session, Since};
+use cache_core::spi::shown;
+use cache_redis::Redis;
+use tokio::time::timeout;
+
+/// How long one wait for the log takes at most.
+const TURN: Duration = Duration::from_secs(5);
+
+async fn answer<T>(
+    limit: Duration,
+    reply: impl Future<Output = Result<T, RemoteError>>,
+) -> Result<T, RemoteError> {
+    timeout(limit, reply)
+        .await
+        .unwrap_or(Err(RemoteError::TimedOut(limit)))
+}
+
+async fn last(session: &dyn Session, limit: Duration) -> Result<Position, Box<dyn Error>> {
+    match answer(limit, session.since(None)).await? {
+        Since::Lost { last } => Ok(last),
+        Since::After { .. } => Err("the log answered what was not asked".into()),
+    }
+}
+
+/// Shows the server and the log.
+pub(crate) async fn status(redis: &Redis, limit: Duration) -> Result<(), Box<dyn Error>> {
+    let session = redis.connect().await?;
+    let last = last(&*session, limit).await?;
+    println!("server  {}", session.epoch());
+    println!("log     {}-{}", last.id.0, last.id.1);
+    let advice = answer(limit, session.advice()).await?;
+    for advice in &advice {
+        println!("advice  {advice}");
+    }
+    if advice.is_empty() {
+        println!("advice  none");
+    }
+    Ok(())
+}
+
+/// Shows each record of the log as it comes; connects anew where the server is another.
+pub(crate) async fn watch(redis: &Redis, limit: Duration) -> Result<(), Box<dyn Error>> {
+    let mut session = redis.connect().await?;
+    let mut at = last(&*session, limit).await?;
+    eprintln!("watching the log of {}", session.epoch());
+    loop {
+        let followed = tokio::select! {
+            followed = session.follow(at, TURN) => followed,
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        };
+        match followed {
+            Ok(records) => {
+                for logged in records {
+                    println!("{}", line(&logged));
+                    at = logged.at;
+                }
+            }
+            Err(error) => {
+                eprintln!("{error}: connecting anew");
+                (session, at) = again(redis, limit).await?;
+                eprintln!("watching the log of {}", session.epoch());
+            }
+        }
+    }
+}
+
+async fn again(
+    redis: &Redis,
+    limit: Duration,
+) -> Result<(Arc<dyn Session>, Position), Box<dyn Error>> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                return Err("interrupted".into());
+            }
+        }
+        if let Ok(session) = redis.connect().await
+            && let Ok(at) = last(&*session, limit).await
+        {
+            return Ok((session, at));
+        }
+    }
+}
+
+fn line(logged: &Logged) -> String {
+    let id = format!("{}-{}", logged.at.id.0, logged.at.id.1);
+    let Some(record) = &logged.record else {
+        return format!("{id}  not understood: every node drops everything");
+    };
+    let names = |names: &[Arc<str>]| {
+        let names = names.iter().map(|name| shown(name).into_owned());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut parts = Vec::new();
+    if !record.hard.is_empty() {
+        parts.push(format!("hard {}", names(&record.hard)));
+    }
+    if !record.soft.is_empty() {
+        parts.push(format!("soft {}", names(&record.soft)));
+    }
+    if !record.keys.is_empty() {
+        parts.push(format!("keys {}", record.keys.len()));
+    }
+    let origin = record.origin.to_string();
+    format!("{id}  by {}  {}", &origin[..8], parts.join("; "))
+}
