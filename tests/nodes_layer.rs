@@ -5,6 +5,9 @@
 mod layer_support;
 mod nodes_support;
 
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
@@ -17,6 +20,7 @@ use layer_support::{
     request, send, with,
 };
 use nodes_support::{Cluster, settle};
+use tower::Layer;
 
 fn layer(cache: &Cache) -> CacheLayer {
     CacheLayer::new().name("site").cache(cache.clone())
@@ -128,7 +132,7 @@ async fn every_invalidation_reaches_the_other_node() {
 async fn an_invalidation_that_races_a_recording_on_the_other_node_wins() {
     let (cluster, made) = (Cluster::new(2).await, Count::default());
     let (feed, body) = fed();
-    let body = std::sync::Arc::new(std::sync::Mutex::new(Some(body)));
+    let body = Arc::new(Mutex::new(Some(body)));
     let slow = Router::new()
         .route(
             "/pages/{id}",
@@ -272,7 +276,7 @@ async fn what_is_stale_in_its_window_is_served_and_refreshed() {
     let stale = get(&nodes[1], "/").await;
     assert_eq!(
         (stale.text(), &*stale.own()),
-        ("1", "revalidate; hit; ttl=-10; detail=stale")
+        ("1", "revalidate; hit; ttl=-11; detail=stale")
     );
     assert_eq!(get(&nodes[1], "/").await.text(), "1");
     cluster.settled().await;
@@ -334,10 +338,53 @@ async fn nothing_of_one_caller_goes_to_the_server() {
         cluster.settled().await;
         assert!(!cluster.holds("secret"), "{header}");
     }
+    let sent = || {
+        let stats = cluster[0].stats().remote.unwrap();
+        (stats.shared, stats.unshared)
+    };
+    assert_eq!(sent(), (0, 0), "it is not tried");
     // It would find it.
     get(&node, "/all").await;
     cluster.settled().await;
     assert!(cluster.holds("secret"));
+    assert_eq!(sent(), (1, 0));
+}
+
+#[tokio::test]
+async fn what_others_could_not_serve_is_not_sent() {
+    fn validated(_: usize, _: http::HeaderMap) -> Response {
+        ([("etag", "\"1\""), ("cache-control", "no-cache")], "x").into_response()
+    }
+    let (cluster, made) = (Cluster::new(1).await, Count::default());
+    let sent = || {
+        let stats = cluster[0].stats().remote.unwrap();
+        (stats.shared, stats.unshared)
+    };
+    // It is stored, and asked about at each reuse.
+    let proxy = CacheLayer::shared_proxy().name("proxy");
+    let node = always(
+        &cluster[0],
+        &made,
+        |_| proxy.clone().cache(cluster[0].clone()),
+        validated,
+    );
+    let reply = get(&node, "/").await;
+    assert!(reply.own().contains("; stored"), "{reply:?}");
+    // One that was overtaken here.
+    let (feed, body) = fed();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let answer = tower::service_fn(move |_: Request<Body>| {
+        let body = body.lock().unwrap().take().expect("it is asked once");
+        async { Ok::<_, Infallible>(Response::new(body)) }
+    });
+    let layer = layer(&cluster[0]).ttl("1h").tags(["pages"]);
+    let slow = layer.layer(answer);
+    let recorded = open(&slow, request("/")).await;
+    drop(cluster[0].invalidate_cache("pages"));
+    drop(feed);
+    Reply::of(recorded).await;
+    cluster.settled().await;
+    assert_eq!(sent(), (0, 0));
 }
 
 #[tokio::test]

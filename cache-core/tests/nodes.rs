@@ -9,7 +9,9 @@ mod support;
 use std::time::Duration;
 
 use cache_core::remote::Memory;
-use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, Life, Reason};
+use cache_core::respond;
+use cache_core::spi::{self, Begun};
+use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason};
 use support::{Cluster, Source};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,6 +69,39 @@ async fn a_value_put_on_one_node_is_read_on_another() {
     cluster.shared(0).await;
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 5);
     assert_eq!(source.loads(), 0);
+}
+
+#[tokio::test]
+async fn what_a_gateway_stores_on_one_node_is_read_on_another() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(0);
+    let scopes = [cluster[0].scope("flow"), cluster[1].scope("flow")];
+    let path = KeyPath::new().part("token").part(7_u64);
+    let life = || Life::from("1h");
+    let begun = Begun::now(&cluster[0]);
+    assert!(begun.put(&scopes[0], &path, 5_u64, life()).is_stored());
+    cluster.shared(0).await;
+    let read = async |node: usize| {
+        source
+            .fetch_for(&scopes[node], path.clone(), life(), [] as [&str; 0])
+            .await
+    };
+    assert_eq!(read(1).await, 5);
+    // One that is removed while it is on its way does not arrive.
+    let begun = Begun::now(&cluster[0]);
+    assert!(begun.put(&scopes[0], &path, 6, life()).is_stored());
+    drop(scopes[0].remove(path.clone()));
+    cluster.shared(0).await;
+    cluster.shared(1).await;
+    assert_eq!(read(1).await, 0);
+    // Nor is one kept out by what stands there and is valid no more.
+    cluster.shared(1).await;
+    respond::invalidate(&cluster[0], &spi::key_tags(&scopes[0], &path));
+    cluster.shared(0).await;
+    let begun = Begun::now(&cluster[0]);
+    assert!(begun.put(&scopes[0], &path, 7, life()).is_stored());
+    cluster.shared(0).await;
+    assert_eq!((read(1).await, source.loads()), (7, 1));
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// [`Refusal`](crate::Refusal)'s tokens, or `no-current-cache` where there is none (`stored` on a response that is still being streamed says that
 /// it will be, unless its body fails or grows too large), after what the cached functions came to that
 /// the handler called, each by its own name without its modules (`contact; hit`); and `Age` on what
-/// was stored.
+/// was stored. A hit that another node had, where the cache has a remote, has the detail `remote`.
 ///
 /// [`new`](Self::new) adds a weak `ETag` of the layer's where the handler set none (to a body that comes
 /// piece by piece once it is stored). Where the handler said nothing to clients they are told
@@ -258,6 +258,10 @@ impl CacheLayer {
 
     /// Names the layer. Layers of one cache that were made apart share no entries, since they may be
     /// around different applications; those that are given one name do. Copies of a layer are one.
+    ///
+    /// With a [remote](cache_core::CacheBuilder::remote) layers of one name meet on all nodes of one build. Those
+    /// without are told apart by their order: where nodes do not make the same layers in the same order,
+    /// name them.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with(|config| config.name = Name::Given(name.into().into()))
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_core::remote::Memory;
-use cache_core::{Cache, Clock, IntoTags, Life};
+use cache_core::{Cache, CacheKey, Clock, IntoTags, Life};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -119,7 +119,7 @@ impl Source {
     pub(crate) async fn fetch_for<M>(
         &self,
         cache: &Cache,
-        key: &str,
+        key: impl CacheKey,
         life: impl Into<Life>,
         tags: impl IntoTags<M>,
     ) -> u64 {
