@@ -160,8 +160,9 @@ pub(crate) fn write_key(
 ) {
     key.push(&[b'G', realm.depth, u8::from(realm.authorized)]);
     match realm.layer {
-        Name::Made(number) => {
+        Name::Made { place, number } => {
             key.flag(0);
+            key.push(&place.to_le_bytes());
             key.push(&number.to_le_bytes());
         }
         Name::Given(name) => {
@@ -340,7 +341,7 @@ mod tests {
     use super::*;
 
     const REALM: Realm<'_> = Realm {
-        layer: &Name::Made(0),
+        layer: &Name::Made { place: 0, number: 0 },
         depth: 0,
         authorized: false,
         cookies: None,
@@ -380,7 +381,7 @@ mod tests {
                 "/a",
                 &[],
                 Realm {
-                    layer: &Name::Made(1),
+                    layer: &Name::Made { place: 0, number: 1 },
                     ..REALM
                 },
             ),
@@ -403,7 +404,7 @@ mod tests {
     #[test]
     fn given_names_never_equal_those_of_unnamed_layers() {
         let of = |layer: &Name| key("/", &[], Realm { layer, ..REALM });
-        let unnamed = of(&Name::Made(0));
+        let unnamed = of(&Name::Made { place: 0, number: 0 });
         for name in ["", "#0", "0", "\0", "\0\0\0\0\0\0\0\0"] {
             assert_ne!(of(&Name::Given(name.into())), unnamed, "{name:?}");
         }

@@ -1,11 +1,13 @@
 //! [`CacheLayer`]: what a cache around a service is told when it is made.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cache_core::{Cache, IntoTags, Life, MAX_TAGS};
 use http::HeaderName;
 use tower_layer::Layer;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::freshness::Manner;
 use crate::policy::Cookies;
@@ -49,6 +51,7 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// # use cache_tower as revalidate;
 /// use revalidate::CacheLayer;
 /// use tower_layer::Layer;
+use xxhash_rust::xxh3::xxh3_64;
 ///
 /// let router: Router = Router::new();
 /// let app: Router = Router::new().fallback_service(CacheLayer::new().layer(router));
@@ -97,24 +100,42 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// piece by piece once it is stored). Where the handler said nothing to clients they are told
 /// `Cache-Control: no-cache`, or `max-age` where the [`Life`] says what clients may keep: an
 /// invalidation is then seen at their next request, for the price of a 304.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct CacheLayer {
     config: Arc<Config>,
 }
 
+impl Default for CacheLayer {
+    #[track_caller]
+    fn default() -> Self {
+        Self {
+            config: Arc::new(Config::new()),
+        }
+    }
+}
+
 /// What tells a layer's entries from those of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
-    /// How many layers were made before it: the same in every process that makes them in one order.
-    Made(u64),
+    /// Where it was made, and how many were made there before it: the same in every process of one build that
+    /// makes those of one place in one order.
+    Made { place: u64, number: u64 },
     Given(Box<str>),
 }
 
 impl Name {
+    #[track_caller]
     fn made() -> Self {
-        static MADE: AtomicU64 = AtomicU64::new(0);
-        Self::Made(MADE.fetch_add(1, Ordering::Relaxed))
+        static MADE: Mutex<BTreeMap<u64, u64>> = Mutex::new(BTreeMap::new());
+        let place = xxh3_64(Location::caller().to_string().as_bytes());
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = made.entry(place).or_insert(0);
+        *next += 1;
+        Self::Made {
+            place,
+            number: *next - 1,
+        }
     }
 }
 
@@ -146,8 +167,9 @@ impl Config {
     }
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    #[track_caller]
+    fn new() -> Self {
         Self {
             name: Name::made(),
             manner: Manner::Application,
@@ -167,6 +189,7 @@ impl Default for Config {
 
 impl CacheLayer {
     /// For applications: stores only what is explicitly declared storable.
+    #[track_caller]
     pub fn new() -> Self {
         Self::default()
     }
@@ -184,6 +207,7 @@ impl CacheLayer {
     ///   fails, or answers 502 or 504, and nothing in the response forbids it (section 4.2.4);
     /// * clients are told what the origin said, no more: no `ETag` and no `Cache-Control` is added, but
     ///   a `Date` where there is none.
+    #[track_caller]
     pub fn shared_proxy() -> Self {
         Self::new().with(|config| config.manner = Manner::SharedProxy)
     }
