@@ -249,7 +249,7 @@ async fn a_node_that_hears_nothing_serves_nothing_older_than_the_bound() {
     // What it sends arrives, what is sent to it does not.
     proxy.cut_answers(true);
     assert_eq!(change(&row, 2, &near).await, Delivery::Everywhere);
-    all_read_after_the_bound(&row, 2, &[far.clone()]).await;
+    all_read_after_the_bound(&row, 2, std::slice::from_ref(&far)).await;
     proxy.cut_answers(false);
     proxy.delay(Duration::from_millis(50));
     until("it is connected again", async || {

@@ -341,7 +341,10 @@ mod tests {
     use super::*;
 
     const REALM: Realm<'_> = Realm {
-        layer: &Name::Made { place: 0, number: 0 },
+        layer: &Name::Made {
+            place: 0,
+            number: 0,
+        },
         depth: 0,
         authorized: false,
         cookies: None,
@@ -381,7 +384,10 @@ mod tests {
                 "/a",
                 &[],
                 Realm {
-                    layer: &Name::Made { place: 0, number: 1 },
+                    layer: &Name::Made {
+                        place: 0,
+                        number: 1,
+                    },
                     ..REALM
                 },
             ),
@@ -404,7 +410,10 @@ mod tests {
     #[test]
     fn given_names_never_equal_those_of_unnamed_layers() {
         let of = |layer: &Name| key("/", &[], Realm { layer, ..REALM });
-        let unnamed = of(&Name::Made { place: 0, number: 0 });
+        let unnamed = of(&Name::Made {
+            place: 0,
+            number: 0,
+        });
         for name in ["", "#0", "0", "\0", "\0\0\0\0\0\0\0\0"] {
             assert_ne!(of(&Name::Given(name.into())), unnamed, "{name:?}");
         }

@@ -51,7 +51,6 @@ const MAX_BODY_BYTES: usize = 8 << 20;
 /// # use cache_tower as revalidate;
 /// use revalidate::CacheLayer;
 /// use tower_layer::Layer;
-use xxhash_rust::xxh3::xxh3_64;
 ///
 /// let router: Router = Router::new();
 /// let app: Router = Router::new().fallback_service(CacheLayer::new().layer(router));
@@ -120,7 +119,10 @@ impl Default for CacheLayer {
 pub(crate) enum Name {
     /// Where it was made, and how many were made there before it: the same in every process of one build that
     /// makes those of one place in one order.
-    Made { place: u64, number: u64 },
+    Made {
+        place: u64,
+        number: u64,
+    },
     Given(Box<str>),
 }
 
@@ -284,8 +286,8 @@ impl CacheLayer {
     /// around different applications; those that are given one name do. Copies of a layer are one.
     ///
     /// With a [remote](cache_core::CacheBuilder::remote) layers of one name meet on all nodes of one build. Those
-    /// without are told apart by their order: where nodes do not make the same layers in the same order,
-    /// name them.
+    /// without are told apart by where in the code they are made, and those of one place (in a loop, in a
+    /// function) by their order: where nodes do not make these in the same order, name them.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.with(|config| config.name = Name::Given(name.into().into()))
     }
