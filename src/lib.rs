@@ -6,12 +6,12 @@
 extern crate self as revalidate;
 
 pub use cache_core::{
-    Access, Cache, CacheBuilder, CacheWeight, Caller, ClientType, Clock, Delivery, Explanation,
-    FutureExt, InstallError, IntoKey, IntoTags, InvalidateError, Invalidating, InvalidatingFuture,
-    Invalidation, InvalidationMethod, Key, KeyPath, KeyWriter, Life, LifeError, LoadTimeout,
-    MAX_KEY_BYTES, MAX_KEY_PARTS, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS, NotStorable,
-    PathTarget, Pending, Permissions, PublicError, Reason, Scoped, Sleep, Span, Stats, Stored,
-    Timestamp, WebError, allow_inner_failures, bypass, cache_life, elevate, fetch,
+    Access, Cache, CacheBuilder, CacheWeight, Caller, ClientType, Clock, Delivery, Elevated,
+    Explanation, FutureExt, InstallError, IntoKey, IntoTags, InvalidateError, Invalidating,
+    InvalidatingFuture, Invalidation, InvalidationMethod, Key, KeyPath, KeyWriter, Life, LifeError,
+    LoadTimeout, MAX_KEY_BYTES, MAX_KEY_PARTS, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS,
+    NotStorable, PathTarget, Pending, Permissions, PublicError, Reason, Scoped, Sleep, Span, Stats,
+    Stored, Timestamp, WebError, allow_inner_failures, bypass, cache_life, elevate, fetch,
     invalidate_cache, observe, revalidate_path, revalidate_tag,
 };
 
