@@ -290,6 +290,21 @@ async fn a_get_lives_as_long_as_the_methods_value() {
 }
 
 #[tokio::test]
+async fn a_layer_around_methods_stores_nothing_of_theirs() {
+    isolated(async {
+        let app = app().layer(CacheLayer::new().ttl("1h"));
+        for _ in 0..2 {
+            let answer = get(&app, "", "/f/multiply?args=[6,7]").await;
+            let said = answer.headers.get_all("cache-status").iter().next_back();
+            let said = said.unwrap().to_str().unwrap();
+            assert!(said.ends_with("detail=stored-inside"), "{said}");
+        }
+        assert_eq!(MULTIPLY.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_an_invalidation_is_said() {
     isolated(async {
         let app = app();

@@ -1,6 +1,5 @@
 //! What each policy does when its turn comes.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Once};
