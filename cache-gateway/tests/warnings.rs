@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};
 use std::process::Command;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::{Cache, Clock};
@@ -99,7 +98,7 @@ fn a_key_that_tells_no_routes_apart_is_said() {
         by("Path", "request.path"),
         by("Suffix", "proxy.pathsuffix"),
     ] {
-        proxy.layer(policy).unwrap();
+        let _ = proxy.layer(policy).unwrap();
     }
 }
 
@@ -121,8 +120,8 @@ fn a_date_that_has_passed_is_said() {
         let until = || ExpirySettings::date(year, Zone::UTC);
         let key = CacheKey::new().reference("request.uri");
         let keep = PopulateCache::new(name[0], "flow.token", key.clone(), until());
-        proxy.layer(keep).unwrap();
-        proxy
+        let _ = proxy.layer(keep).unwrap();
+        let _ = proxy
             .layer(ResponseCache::new(name[1], key, until()))
             .unwrap();
     }
