@@ -45,6 +45,9 @@ impl Gateway {
 #[test]
 fn the_tour() {
     let gateway = Gateway::start(&[("OPERATOR_KEY", "secret")]);
+    let (status, home) = gateway.send("GET", "/", &[]);
+    assert_eq!(status, 200);
+    assert!(home.contains("/weather?city=Oslo&client_id=ann"), "{home}");
     let report = |n: u32, city: &str, token: &str| {
         format!("report {n}: sunny in {city}, asked with {token}\n")
     };

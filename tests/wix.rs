@@ -4,12 +4,14 @@
 
 mod wix_support;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use revalidate::{
-    Cache, CacheLayer, Caller, InvalidateError, Permissions, PublicError, WebError, WebMethods,
-    WebMethodsError, elevate, invalidate_cache, web_method,
+    Cache, CacheLayer, Caller, Clock, InvalidateError, Permissions, PublicError, WebError,
+    WebMethods, WebMethodsError, elevate, invalidate_cache, web_method,
 };
 use wix_support::{authorise, counter, get, isolated, post, send};
 
@@ -61,6 +63,11 @@ async fn fails(id: u32) -> Renamed<u32> {
     }
 }
 
+#[web_method(Permissions::Anyone, cache(tags = ["math"]))]
+async fn unhurried() -> u32 {
+    1
+}
+
 counter!(MEMBERS);
 #[web_method(Permissions::SiteMember, cache(tags = ["members"], ttl = "1h", shared))]
 async fn members() -> String {
@@ -110,6 +117,7 @@ fn app() -> Router {
         .method::<careless>()
         .method::<drop_math>()
         .method::<drop_math_elevated>()
+        .method::<unhurried>()
         .method_as::<multiply>("times")
         .invalidate_cache_method()
         .body_limit(64)
@@ -255,6 +263,62 @@ async fn no_cache_outside_keeps_what_is_not_for_anyone() {
         })
         .await;
     }
+}
+
+/// A response of a method is its value: the default is for what says no lifetime.
+#[tokio::test]
+async fn a_get_lives_as_long_as_the_methods_value() {
+    let clock = Clock::manual();
+    let cache = Cache::builder().clock(clock.clone()).default_life("10m");
+    let asked = async {
+        let app = app();
+        let status = async |path| {
+            get(&app, "", path).await;
+            get(&app, "", path).await.header("cache-status").to_owned()
+        };
+        post(&app, "", "/f/multiply", "[6,7]").await;
+        clock.advance(Duration::from_secs(800));
+        let multiply = "/f/multiply?args=[6,7]";
+        assert_eq!(status(multiply).await, "revalidate; hit; ttl=604000");
+        assert_eq!(status("/f/unhurried").await, "revalidate; hit; ttl=600");
+        clock.advance(Duration::from_secs(604_000));
+        assert_eq!(MULTIPLY.get(), 1);
+        status(multiply).await;
+        assert_eq!(MULTIPLY.get(), 2);
+    };
+    cache.build().enter(asked).await;
+}
+
+#[tokio::test]
+async fn a_layer_around_methods_stores_nothing_of_theirs() {
+    isolated(async {
+        let app = app().layer(CacheLayer::new().ttl("1h"));
+        for _ in 0..2 {
+            let answer = get(&app, "", "/f/multiply?args=[6,7]").await;
+            let said = answer.headers.get_all("cache-status").iter().next_back();
+            let said = said.unwrap().to_str().unwrap();
+            assert!(said.ends_with("detail=stored-inside"), "{said}");
+        }
+        assert_eq!(MULTIPLY.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_invalidation_is_said() {
+    isolated(async {
+        let app = app();
+        for (body, said) in [
+            (r#"[{"tag": "math"}]"#, r#"[[{\"tag\": \"..\"}]]"#),
+            (r#"[["math"]]"#, r#"[[{\"tag\": \"..\"}]]"#),
+            (r#"[[{"tag": ""}]]"#, r#"the tag \"\" has 0 characters"#),
+        ] {
+            let answer = post(&app, "admin:1", "/f/invalidateCache", body).await;
+            assert_eq!(answer.status, 400, "{body}");
+            assert!(answer.body.contains(said), "{body}: {}", answer.body);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -147,6 +147,17 @@ impl CacheKey for Caller {
     }
 }
 
+/// What [`elevate`] runs: a future, which has called nothing yet.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no future that can be elevated",
+    label = "what this was made by has been called already, with the caller's rights",
+    note = "call it inside: `elevate(async {{ invalidate_cache(\"contacts\").await }}).await`"
+)]
+pub trait Elevated: Future {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> Elevated for F {}
+
 /// Runs `future` with the application's own rights (Wix's `elevate`): in it a web method may
 /// invalidate whoever calls it, where the cache is
 /// [guarded](crate::CacheBuilder::guard_invalidation). Who is calling stays what it is.
@@ -164,7 +175,10 @@ impl CacheKey for Caller {
 /// elevate(async { invalidate_cache(["multiply", "math"]).await }).await?;
 /// # Ok(()) }
 /// ```
-pub fn elevate<F: Future>(future: F) -> Scoped<F> {
+///
+/// What is called before, as in `elevate(invalidate_cache("math"))`, is called with the caller's rights, and
+/// does not compile.
+pub fn elevate<F: Elevated>(future: F) -> Scoped<F> {
     let context = context::derive(|context| context.elevated = true);
     Scoped::new(Some(context), future)
 }

@@ -12,7 +12,8 @@ use thiserror::Error;
 pub enum InvalidateError {
     /// A tag is empty or longer than 256 characters, so no entry can have it.
     #[error(
-        "the tag {tag:?}.. has {length} characters; a tag has 1 to 256, so no entry can carry this one"
+        "the tag {tag:?}{} has {length} characters; a tag has 1 to 256, so no entry can carry this one",
+        if tag.chars().count() < *length { ".." } else { "" }
     )]
     InvalidTag {
         /// Its first characters.

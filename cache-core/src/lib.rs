@@ -62,7 +62,7 @@ mod weight;
 
 pub use builder::CacheBuilder;
 pub use cache::{Cache, Pending, Stored};
-pub use caller::{Caller, elevate};
+pub use caller::{Caller, Elevated, elevate};
 pub use client_type::ClientType;
 pub use clock::{Clock, Sleep, Timestamp};
 pub use context::{Access, Scoped};

@@ -116,6 +116,15 @@ pub fn warn_refused(name: &str, error: &crate::InvalidateError) {
     eprintln!("revalidate: `{name}` invalidated nothing: {error}");
 }
 
+/// Says that what was set up does something else than was likely meant by it.
+#[cold]
+pub fn warn_set_up(name: &str, problem: &dyn std::fmt::Display) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(name, "{problem}");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!("revalidate: `{name}` {problem}");
+}
+
 /// Says, once, that a function's profile is none that the cache has, so that its values are not stored.
 #[cold]
 pub(crate) fn warn_unknown_profile(name: &str, profile: &str) {

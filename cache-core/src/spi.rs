@@ -17,7 +17,7 @@ pub use crate::begun::Begun;
 pub use crate::context::Around;
 pub use crate::key::{Function, Key};
 pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked, Sharing};
-pub use crate::outward::warn_refused;
+pub use crate::outward::{warn_refused, warn_set_up};
 pub use crate::path::path_tags;
 pub use crate::respond;
 pub use crate::tag::{TagName, shown};

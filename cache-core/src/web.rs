@@ -11,7 +11,9 @@ use crate::permissions::Permissions;
 /// What an error may say to the caller of a web method.
 ///
 /// The `Err` of a web method is answered with the status 500 and nothing of it, as an error's text is
-/// written for its operators. A type that knows better says so:
+/// written for its operators: those find it in the log (feature `tracing`; on standard error without), where
+/// the type is [`Display`](std::fmt::Display). Of one that is not, only that the method failed is there. A type
+/// that knows better what callers may be told says so:
 ///
 /// ```
 /// # use cache_core as revalidate;
@@ -184,6 +186,7 @@ pub trait Wire: Sized + 'static {
     message = "a web method's argument of the type `{T}` cannot be read from what its caller sends",
     label = "this web method takes a `{T}`",
     note = "derive `serde::Deserialize` for it",
+    note = "what it works with, such as a database, is no argument, `#[cache(skip)]` or not: keep it in a `static` (`OnceLock`), or mount a function that finds it and calls this one",
     note = "who is calling is no argument, as a caller could claim to be anybody: ask `Caller::current()`"
 )]
 pub trait Decode<T>: Wire {

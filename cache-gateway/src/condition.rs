@@ -22,8 +22,8 @@ use crate::{Variable, Variables};
 /// is a literal; parse what comes from elsewhere.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::Condition;
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::Condition;
 /// use std::collections::HashMap;
 ///
 /// let bypass = Condition::from(r#"request.header.bypass-cache = "true""#);

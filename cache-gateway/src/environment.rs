@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use cache_core::spi::warn_set_up;
 use cache_core::{Cache, Invalidating};
 use http::HeaderName;
 use thiserror::Error;
 
-use crate::{Place, PolicyError, PolicyName, Side, Variable};
+use crate::{ExpirySettings, Place, PolicyError, PolicyName, Side, Variable};
 
 /// The largest value or response that is stored, unless a [`CacheResource`] says otherwise: the 512 KB
 /// that the gateways document.
@@ -20,9 +21,9 @@ pub const MAX_VALUE_BYTES: usize = 512 << 10;
 /// of its own, so that clearing one is a single mark however much is in it.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use cache_core::Cache;
-/// use gateway::{CacheKey, CacheResource, Environment, LookupCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::Cache;
+/// use revalidate::gateway::{CacheKey, CacheResource, Environment, LookupCache};
 ///
 /// let environment = Environment::builder("acme", "test")
 ///     .cache(Cache::new())
@@ -35,7 +36,7 @@ pub const MAX_VALUE_BYTES: usize = 512 << 10;
 /// let error = proxy.layer(find.cache_resource("token")).unwrap_err();
 /// assert_eq!(error.name(), "InvalidCacheResourceReference");
 /// # let _ = layer;
-/// # Ok::<(), gateway::DeployError>(())
+/// # Ok::<(), revalidate::gateway::DeployError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Environment(Arc<Caches>);
@@ -311,6 +312,16 @@ pub(crate) struct Site {
     pub(crate) resource: Resource,
     pub(crate) place: Place,
     pub(crate) trusted: Option<HeaderName>,
+}
+
+impl Site {
+    /// Warns of a date that has come: nothing will be stored.
+    pub(crate) fn warn_passed(&self, policy: &PolicyName, expiry: &ExpirySettings) {
+        let passed = expiry.passed(self.cache.clock().system_time());
+        if let Some(passed) = passed {
+            warn_set_up(policy.as_str(), &format_args!("stores nothing: {passed}"));
+        }
+    }
 }
 
 pub(crate) mod sealed {

@@ -17,8 +17,8 @@ use crate::{Value, ValueError, Variable, Variables};
 /// zone is said; XML that says none means UTC.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{ExpirySettings, Zone};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{ExpirySettings, Zone};
 /// use std::collections::HashMap;
 /// use std::time::{Duration, SystemTime};
 ///
@@ -26,7 +26,7 @@ use crate::{Value, ValueError, Variable, Variables};
 /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
 /// let nightly = ExpirySettings::time_of_day("02:30:00", Zone::from("Europe/Berlin"));
 /// assert_eq!(nightly.lifetime(noon, &none)?, Duration::from_secs(13 * 3600 + 1800));
-/// # Ok::<(), gateway::ExpiryError>(())
+/// # Ok::<(), revalidate::gateway::ExpiryError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpirySettings(When);
@@ -64,7 +64,8 @@ impl ExpirySettings {
         Self(When::TimeOfDay(time.into(), zone))
     }
 
-    /// At the beginning of this date: `<ExpiryDate>`. Once it has come nothing is stored.
+    /// At the beginning of this date: `<ExpiryDate>`. Once it has come nothing is stored; a policy that is deployed
+    /// then is so with a warning.
     ///
     /// # Panics
     ///
@@ -89,6 +90,14 @@ impl ExpirySettings {
             When::Timeout(timeout) => Ok(timeout.read(variables)?.into()),
             When::TimeOfDay(time, zone) => until_next(time.read(variables)?, zone, now),
             When::Date(date, zone) => until(date.read(variables)?, zone, now),
+        }
+    }
+
+    /// Why nothing will be stored any more, where that is known whatever the request.
+    pub(crate) fn passed(&self, now: SystemTime) -> Option<ExpiryError> {
+        match &self.0 {
+            When::Date(Value::Literal(date), zone) => until(*date, zone, now).err(),
+            _ => None,
         }
     }
 

@@ -29,14 +29,14 @@ use crate::{PolicyName, Variable};
 /// | any other | what the application set, or a look-up assigned |
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::Flow;
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::Flow;
 ///
 /// let flow = Flow::new();
 /// flow.set("flow.token", "t-1")?;
 /// assert_eq!(flow.get("flow.token").as_deref(), Some("t-1"));
 /// assert!(flow.set("lookupcache.Find-Token.cachehit", "true").is_err());
-/// # Ok::<(), gateway::FlowError>(())
+/// # Ok::<(), revalidate::gateway::FlowError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Flow(Arc<Shared>);
@@ -51,21 +51,11 @@ struct Shared {
 /// A variable is not the application's to set.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "{name:?} is not the application's to set: it is the request's, the response's or a policy's; name one of its own, such as flow.token"
+    "{name:?} is not the application's to set: it is the request's, the response's, the gateway's or a policy's; name one of its own, such as flow.token"
 )]
 pub struct FlowError {
     name: String,
 }
-
-/// What begins so is set by policies.
-const OF_POLICIES: [&str; 6] = [
-    "lookupcache.",
-    "populatecache.",
-    "responsecache.",
-    "invalidatecache.",
-    "proxy.",
-    "fault.",
-];
 
 impl Flow {
     /// One in which nothing is set.
@@ -117,16 +107,13 @@ impl Flow {
     ///
     /// [`FlowError`]: it is the request's, the response's or a policy's.
     pub fn set(&self, name: &str, value: impl Into<Bytes>) -> Result<(), FlowError> {
-        let of_policies = OF_POLICIES.iter().any(|family| name.starts_with(family));
-        match name.parse() {
-            Ok(Variable::Application(name)) if !of_policies => {
-                self.assign(&name, value.into());
-                Ok(())
-            }
-            _ => Err(FlowError {
-                name: name.chars().take(256).collect(),
-            }),
+        if name.parse().is_ok_and(|name: Variable| name.is_own()) {
+            self.assign(name, value.into());
+            return Ok(());
         }
+        Err(FlowError {
+            name: name.chars().take(256).collect(),
+        })
     }
 
     pub(crate) fn assign(&self, name: &str, value: Bytes) {

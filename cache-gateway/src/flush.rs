@@ -25,9 +25,9 @@ use crate::{DeployError, InvalidateCache, Proxy};
 /// the header that may not is answered with 403 and goes no further.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use cache_core::Cache;
-/// use gateway::FlushByHeader;
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::Cache;
+/// use revalidate::gateway::FlushByHeader;
 ///
 /// // `X-Flush: contacts, contact:7`
 /// let layer = FlushByHeader::tags(&Cache::new(), "x-flush", |request| {

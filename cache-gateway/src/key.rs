@@ -21,8 +21,8 @@ const SEPARATOR: &str = "__";
 /// The key of a policy's entries: `<CacheKey>`.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{CacheKey, Place, Scope};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{CacheKey, Place, Scope};
 /// use std::collections::HashMap;
 ///
 /// let key = CacheKey::new()
@@ -33,7 +33,7 @@ const SEPARATOR: &str = "__";
 /// let request = HashMap::from([("request.queryparam.client_id", "c-17")]);
 /// let entry = key.resolve(Scope::Exclusive, None, &place, &request)?;
 /// assert_eq!(entry.to_string(), "UserToken__apiAccessToken__c-17");
-/// # Ok::<(), gateway::KeyError>(())
+/// # Ok::<(), revalidate::gateway::KeyError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheKey {
@@ -48,7 +48,8 @@ enum Fragment {
 }
 
 impl CacheKey {
-    /// A key of no parts yet: with it alone, one entry for everyone in the scope.
+    /// A key of no parts yet. With it alone only an [`InvalidateCache`](crate::InvalidateCache) is deployed that
+    /// drops all of the cache.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -91,6 +92,21 @@ impl CacheKey {
     #[must_use]
     pub const fn has_fragments(&self) -> bool {
         !self.fragments.is_empty()
+    }
+
+    /// Whether it has neither a prefix nor fragments: one entry for all in its scope.
+    pub(crate) const fn is_empty(&self) -> bool {
+        !self.has_prefix() && !self.has_fragments()
+    }
+
+    /// Whether it refers to where a request goes: its URI, or its path.
+    pub(crate) fn tells_paths_apart(&self) -> bool {
+        self.variables().any(|variable| {
+            matches!(
+                variable,
+                Variable::RequestUri | Variable::RequestPath | Variable::PathSuffix
+            )
+        })
     }
 
     /// The variables that its fragments refer to.

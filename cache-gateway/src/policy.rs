@@ -77,6 +77,14 @@ impl Common {
         }
     }
 
+    /// Whether its key names an entry.
+    fn check_key_names_entry(&self) -> Result<(), PolicyError> {
+        match self.key.is_empty() {
+            true => Err(PolicyError::EmptyKey),
+            false => Ok(()),
+        }
+    }
+
     /// Whether its key is known before there is a response.
     fn check_key_of_request(&self) -> Result<(), PolicyError> {
         no_response_yet("CacheKey", self.variables())

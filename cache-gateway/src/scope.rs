@@ -93,8 +93,8 @@ pub enum Side {
 /// Where a policy runs: what scopes are printed from.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{CacheKey, Place, Scope};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{CacheKey, Place, Scope};
 /// use std::collections::HashMap;
 ///
 /// let place = Place::new("apifactory", "test", "weatherapi").revision("16");

@@ -12,8 +12,8 @@ use crate::{Variable, Variables};
 /// the variable has no value.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{Timeout, Value};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{Timeout, Value};
 /// use std::collections::HashMap;
 ///
 /// let timeout = Value::of("cache.timeout").or(Timeout::from(300));

@@ -15,8 +15,8 @@ use thiserror::Error;
 /// A map from names to values is one, for tests of conditions and keys:
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::Variables;
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::Variables;
 /// use std::collections::HashMap;
 ///
 /// let variables = HashMap::from([("request.header.userid", "ann"), ("token", "t-1")]);
@@ -69,18 +69,21 @@ where
 /// | `proxy.pathsuffix` | what follows the proxy's base path in its path |
 /// | `client.ip` | the address it came from |
 /// | `response.header.NAME`, `response.status.code`, `response.content` | of the response |
-/// | anything else | what the application or a policy set |
+/// | `lookupcache.POLICY.cachehit` and the like, `fault.name` | what [policies](crate::Flow) say of themselves |
+/// | anything else | what the application or a look-up set |
 ///
 /// A `NAME` that ends in `.1`, `.2`, .. `.values`, `.values.string` or `.values.count` asks for a
 /// [part](Part) of several values.
 ///
-/// `request.`, `response.` and `client.` are not the application's: a name there that is none of the
-/// above is an error, as it is a slip of the pen. Converting from such text panics at the caller's line,
+/// `request.`, `response.`, `client.`, and the other families of gateways (`proxy.`, `apiproxy.`,
+/// `organization.`, `environment.`, `target.`, `message.`, `route.`, `virtualhost.`, `system.`, `error.`,
+/// `fault.`) are not the application's: a name there that is none of the above is an error, as nothing would
+/// ever set it. Converting from such text panics at the caller's line,
 /// since it is a literal; parse what comes from elsewhere.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::Variable;
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::Variable;
 ///
 /// assert_eq!(Variable::from("request.header.UserId").to_string(), "request.header.userid");
 /// let error = "request.heder.userid".parse::<Variable>().unwrap_err();
@@ -136,8 +139,8 @@ impl Part {
     /// header has no number of values.)
     ///
     /// ```
-    /// # use cache_gateway as gateway;
-    /// use gateway::Part;
+    /// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+    /// use revalidate::gateway::Part;
     ///
     /// let sent = ["a, b", "c"];
     /// assert_eq!(Part::All.of(sent).as_deref(), Some("a, b,c"));
@@ -204,18 +207,66 @@ pub struct VariableError {
     problem: &'static str,
 }
 
-/// The families whose names are not the application's, and what there is in each.
-const FAMILIES: [(&str, &str); 3] = [
+/// The families whose names are not the application's, and what there is in each. Where gateways have more,
+/// what is not known would never have a value.
+const FAMILIES: [(&str, &str); 14] = [
     (
         "request.",
-        "of a request there are header.NAME, queryparam.NAME, formparam.NAME, path, uri and verb",
+        "of a request there are header.NAME, queryparam.NAME, formparam.NAME, path, uri and verb, and proxy.pathsuffix",
     ),
     (
         "response.",
         "of a response there are header.NAME, status.code and content",
     ),
     ("client.", "of the client there is ip"),
+    (
+        "proxy.",
+        "of the proxy there is pathsuffix; what it is called is part of keys by their <Scope>",
+    ),
+    ("apiproxy.", OF_THE_PLACE),
+    ("organization.", OF_THE_PLACE),
+    ("environment.", OF_THE_PLACE),
+    (
+        "message.",
+        "write of which message: request.header.NAME, request.uri, response.header.NAME, response.status.code",
+    ),
+    ("target.", OF_THE_GATEWAY),
+    ("route.", OF_THE_GATEWAY),
+    ("virtualhost.", OF_THE_GATEWAY),
+    ("system.", OF_THE_GATEWAY),
+    ("error.", "of errors there is fault.name"),
+    ("fault.", "of errors there is fault.name"),
 ];
+
+const OF_THE_PLACE: &str = "where a policy is deployed is part of its keys by their <Scope>; a name that is known is written as it is, not as a `ref`";
+const OF_THE_GATEWAY: &str = "there is nothing of that kind: have the handler set a variable of the flow, such as flow.target";
+
+/// What policies say of themselves: their kind, what of it there is, and that in words.
+const OF_POLICIES: [(&str, &[&str], &str); 4] = [
+    (
+        "lookupcache.",
+        &["cachehit", "cachekey", "cachename", "assignto"],
+        "of a look-up there are lookupcache.POLICY.cachehit, .cachekey, .cachename and .assignto",
+    ),
+    (
+        "populatecache.",
+        &["failed"],
+        "of a PopulateCache there is populatecache.POLICY.failed",
+    ),
+    (
+        "invalidatecache.",
+        &["failed"],
+        "of an InvalidateCache there is invalidatecache.POLICY.failed",
+    ),
+    (
+        "responsecache.",
+        &["cachehit", "cachekey", "cachename", "invalidentry"],
+        "of a ResponseCache there are responsecache.POLICY.cachehit, .cachekey, .cachename and .invalidentry",
+    ),
+];
+
+/// What the last policy that failed says of that.
+const FAULT: &str = "fault.name";
 
 const HEADER_NAME: &str = "no header has such a name";
 
@@ -271,6 +322,17 @@ impl Variable {
         if let Some(name) = name.strip_prefix("request.formparam.") {
             return param(name).map(|(name, part)| Self::FormParam(name, part));
         }
+        if let Some((kind, parts, what_there_is)) =
+            OF_POLICIES.iter().find(|(kind, ..)| name.starts_with(kind))
+        {
+            return match name[kind.len()..].rsplit_once('.') {
+                Some((_, part)) if parts.contains(&part) => Ok(Self::Application(name.into())),
+                _ => Err(what_there_is),
+            };
+        }
+        if name == FAULT {
+            return Ok(Self::Application(name.into()));
+        }
         match FAMILIES.iter().find(|(family, _)| name.starts_with(family)) {
             Some((_, what_there_is)) => Err(what_there_is),
             None => Ok(Self::Application(name.into())),
@@ -287,6 +349,17 @@ impl Variable {
             Self::FormParam(name, Part::All) => Some(Self::FormParam(name.clone(), part)),
             Self::ResponseHeader(name, Part::All) => Some(Self::ResponseHeader(name.clone(), part)),
             _ => None,
+        }
+    }
+
+    /// Whether it is the application's to set.
+    pub(crate) fn is_own(&self) -> bool {
+        match self {
+            Self::Application(name) => {
+                let of_policies = OF_POLICIES.iter().any(|(kind, ..)| name.starts_with(kind));
+                !of_policies && **name != *FAULT
+            }
+            _ => false,
         }
     }
 

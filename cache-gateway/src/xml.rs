@@ -10,8 +10,8 @@ use thiserror::Error;
 /// A document is no policy.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// let error = gateway::InvalidateCache::from_xml(
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// let error = revalidate::gateway::InvalidateCache::from_xml(
 ///     "<InvalidateCache name='Flush'>\n  <Scop>Global</Scop>\n</InvalidateCache>",
 /// ).unwrap_err();
 /// assert_eq!((error.line(), error.column()), (2, 3));

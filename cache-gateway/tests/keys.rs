@@ -108,7 +108,7 @@ fn a_context_has_what_its_scope_is_made_of() {
         policy.check().err()
     };
     let missing = |scope, missing| Some(PolicyError::ContextIncomplete { scope, missing });
-    let key = CacheKey::new;
+    let key = || CacheKey::new().literal("k");
     let proxy = application.clone().proxy("p");
     assert_eq!(check(Scope::Global, &CacheContext::new(), key()), None);
     assert_eq!(check(Scope::Application, &application, key()), None);
@@ -177,6 +177,41 @@ fn what_is_printed_alike_is_not_the_same() {
     assert_eq!(proxy.to_string(), target.to_string());
     assert!(!same(&proxy, &target));
     assert!(same(&proxy, &of(&whole, Scope::Exclusive)));
+}
+
+#[test]
+fn what_no_gateway_here_ever_sets_is_no_variable() {
+    for (name, word) in [
+        ("request.url", "proxy.pathsuffix"),
+        ("proxy.basepath", "pathsuffix"),
+        ("proxy.url", "pathsuffix"),
+        ("apiproxy.name", "<Scope>"),
+        ("organization.name", "<Scope>"),
+        ("environment.name", "<Scope>"),
+        ("target.url", "flow.target"),
+        ("message.uri", "request.uri"),
+        ("system.time", "flow."),
+        ("error.message", "fault.name"),
+        ("fault.nam", "fault.name"),
+        ("lookupcache.Find.cachehitt", ".cachehit"),
+        ("lookupcache.cachehit", "lookupcache.POLICY.cachehit"),
+        ("populatecache.Keep.cachehit", ".failed"),
+        ("invalidatecache.Drop.fail", ".failed"),
+        ("responsecache.Weather.hit", ".cachehit"),
+    ] {
+        let error = name.parse::<Variable>().unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(word), "{error}");
+    }
+    for name in [
+        "flow.token",
+        "fault.name",
+        "targets.url",
+        "lookupcache.Find.Token.cachehit",
+        "responsecache.Weather.invalidentry",
+    ] {
+        let variable = Variable::from(name);
+        assert!(matches!(variable, Variable::Application(_)), "{name}");
+    }
 }
 
 #[test]

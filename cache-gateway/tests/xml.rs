@@ -449,6 +449,32 @@ fn all_of_a_cache_is_not_purged_for_want_of_a_fragment() {
     assert_eq!(all.check(), Ok(()));
 }
 
+#[test]
+fn a_key_of_nothing_names_no_entry() {
+    for xml in [
+        "<InvalidateCache><CacheKey/></InvalidateCache>",
+        "<InvalidateCache><CacheKey><Prefix/></CacheKey></InvalidateCache>",
+        "<LookupCache><CacheKey/><AssignTo>flow.token</AssignTo></LookupCache>",
+        "<PopulateCache><CacheKey/><Source>flow.token</Source>\
+         <ExpirySettings><TimeoutInSeconds>60</TimeoutInSeconds></ExpirySettings></PopulateCache>",
+    ] {
+        let error = Policy::from_xml(xml).unwrap_err().to_string();
+        assert!(error.contains("add a <KeyFragment>"), "{xml}: {error}");
+        let named = xml.replace("<CacheKey/>", "<CacheKey><Prefix>p</Prefix></CacheKey>");
+        let named = named.replace("<Prefix/>", "<Prefix>p</Prefix>");
+        assert!(Policy::from_xml(&named).is_ok(), "{named}");
+    }
+}
+
+#[test]
+fn what_policies_say_is_not_assigned() {
+    for name in ["lookupcache.Find.cachehit", "fault.name", "request.uri"] {
+        let find = LookupCache::new("Find", name, CacheKey::new().literal("k"));
+        let error = find.check().unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
 /// Lines and columns behind a late declaration are those of the text as it was given.
 #[test]
 fn a_late_declaration_moves_nothing() {

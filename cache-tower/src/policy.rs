@@ -35,6 +35,8 @@ pub struct CachePolicy {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Word {
     Store,
+    /// For as long as what is inside, also where the cache's default is shorter.
+    AsInside,
     Life(Life),
     NoStore,
 }
@@ -45,7 +47,7 @@ const NO_STORE: u8 = 1;
 const LIFE: u8 = 2;
 
 impl CachePolicy {
-    /// Storable, for as long as what it is made of allows, else for the cache's default lifetime.
+    /// Storable, for as long as what it is made of allows, and no longer than the cache's default lifetime.
     /// Error statuses need a lifetime of their own.
     #[must_use]
     pub const fn new() -> Self {
@@ -108,6 +110,13 @@ impl CachePolicy {
     pub const fn public(mut self) -> Self {
         self.public = true;
         self
+    }
+
+    /// Storable, for as long as what it is made of.
+    pub(crate) const fn as_inside() -> Self {
+        let mut policy = Self::new();
+        policy.word = Word::AsInside;
+        policy
     }
 
     /// The same, below what the handler said before of the response that this one confirms.

@@ -300,6 +300,7 @@ impl<S> CacheService<S> {
             | Refusal::Precondition
             | Refusal::RequestBody
             | Refusal::Host
+            | Refusal::Authorization
             | Refusal::Cookie
             | Refusal::CookieForm
             | Refusal::Unkeyed => Forward::Bypass,

@@ -1,4 +1,4 @@
-//! What `cache-gateway` stands on. Not public API: it changes without notice.
+//! What `cache-gateway` and `cache-web` stand on. Not public API: it changes without notice.
 //!
 //! A layer that is *directed* does for each request what the layer around it says in an extension: under
 //! which key to look, whether to look at all, by which tags the response is dropped. All else is as ever.
@@ -47,6 +47,13 @@ pub fn directed() -> CacheLayer {
 #[must_use]
 pub fn lifetime(life: Life) -> CachePolicy {
     CachePolicy::ttl(life).yielding()
+}
+
+/// That of a response which is the value of a cached function: it lives as long as that, also where the
+/// cache's default is shorter.
+#[must_use]
+pub const fn as_inside() -> CachePolicy {
+    CachePolicy::as_inside()
 }
 
 /// What `s-maxage`, `max-age` or `Expires` of a response leave of its lifetime, the first of them that is

@@ -286,7 +286,7 @@ impl Storing {
         };
         let under = self.place(status);
         let Self {
-            lead,
+            mut lead,
             cache,
             judged,
             mut terms,
@@ -310,6 +310,9 @@ impl Storing {
         let times = (lead.began(), judged.initial_age);
         let stored = Stored::new(status, &headers, body, times, variant, (terms, declared));
         let weight = stored.weight();
+        if judged.as_inside {
+            lead.live_as_inside();
+        }
         let life = (judged.life, judged.kept_stale);
         let (_, kept) = lead.store(Kept::Response(stored), weight, life, under.as_ref());
         kept.map_err(Refusal::from)

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use cache_core::spi::web::Calling;
-use cache_tower::CachePolicy;
+use cache_tower::spi::as_inside;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -27,12 +27,12 @@ pub(crate) async fn post(callee: Callee, name: &str, limit: usize, request: Requ
     response
 }
 
-/// Answers a GET of a cached method: its response may be kept for as long as what it is made of.
+/// Answers a GET of a cached method: its response may be kept for as long as the method's value.
 pub(crate) async fn get(callee: Callee, name: &str, limit: usize, request: Request) -> Response {
     let arguments = read_query(request.uri().query().unwrap_or_default(), limit);
     let mut response = answer(name, arguments, callee).await;
     if response.status() == StatusCode::OK {
-        response.extensions_mut().insert(CachePolicy::new());
+        response.extensions_mut().insert(as_inside());
     }
     response
 }

@@ -10,6 +10,9 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(crate) enum InvalidateCache {}
 
+/// A list within the list of arguments: one of the two is easily forgotten.
+const EXPECTED: &str = "the argument `invalidationMethods` is a list of objects with a `tag`, so that the body, a list of arguments, is `[[{\"tag\": \"..\"}]]`";
+
 impl WebMethod<Json> for InvalidateCache {
     const ABOUT: Description = Description {
         name: "invalidateCache",
@@ -25,7 +28,8 @@ impl WebMethod<Json> for InvalidateCache {
 
     fn call(arguments: Arguments) -> Calling<Json> {
         Box::pin(async move {
-            let methods = <Json as Decode<Option<Vec<InvalidationMethod>>>>::decode(&arguments, 0)?;
+            let methods = <Json as Decode<Option<Vec<InvalidationMethod>>>>::decode(&arguments, 0)
+                .map_err(|refusal| refusal.saying(EXPECTED))?;
             let dropped = invalidate_cache(methods.unwrap_or_default()).await;
             dropped.map_err(failed)?;
             Json::encode(())

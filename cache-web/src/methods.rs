@@ -36,14 +36,14 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 /// arguments by position or an object of them by name; what is missing is `null`. The value comes back
 /// as JSON. One that is cached answers `GET {base}/{name}?args=[..]` too, with the arguments as
 /// percent-encoded JSON, from the HTTP cache: with an `ETag`, a `Cache-Status`, and the tags of what it
-/// is made of.
+/// is made of, for what is left of the value's life.
 ///
 /// What goes wrong is answered with `{"code": "..", "message": ".."}` and a status: 400 (arguments),
 /// 401 (with a [challenge](Self::challenge)) and 403 (the permission), 404, 405, 413 or for a GET 414
 /// (longer than the [limit](Self::body_limit)), 415, and what the method's error
 /// [says](cache_core::WebError), else 500, which a panic is too. The details of a 500, and why an argument
-/// could not be read, are in the log only (feature `tracing`): the caller is told the argument's name,
-/// and the line and column in it.
+/// could not be read, are in the log only (feature `tracing`; without it those of a 500 are on standard
+/// error): the caller is told the argument's name, and the line and column in it.
 #[derive(Clone, Default)]
 #[must_use = "web methods are mounted by `build`"]
 pub struct WebMethods {

@@ -89,8 +89,8 @@ impl Page {
         self.told(CachePolicy::ttl(life), tags)
     }
 
-    /// The same where no lifetime is named: it is stored for as long as what it is made of allows, else
-    /// for the cache's `default_life`, which is Wix's 604,800 seconds, a week, unless set.
+    /// The same where no lifetime is named: it is stored for as long as what it is made of allows, and no
+    /// longer than the cache's `default_life`, which is Wix's 604,800 seconds, a week, unless set.
     pub fn cache_tags<M>(self, tags: impl IntoTags<M>) -> Output {
         self.told(CachePolicy::new(), tags)
     }

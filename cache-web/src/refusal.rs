@@ -63,6 +63,12 @@ impl Refusal {
         self
     }
 
+    /// Says the same in better words.
+    pub(crate) fn saying(mut self, message: &'static str) -> Self {
+        self.message = message.into();
+        self
+    }
+
     fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied();
         let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -96,7 +102,10 @@ impl Refusal {
             None => {}
         }
         #[cfg(not(feature = "tracing"))]
-        let _ = (method, &self.details);
+        if self.status.is_server_error() {
+            let details = self.details.as_deref().unwrap_or("no details");
+            eprintln!("revalidate: the web method `{method}` failed: {details}");
+        }
         self
     }
 }
@@ -123,6 +132,36 @@ impl IntoResponse for Refusal {
         response.headers_mut().insert(CONTENT_TYPE, JSON);
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response
+    }
+}
+
+#[cfg(all(test, not(feature = "tracing")))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// In a process of its own, whose output is read.
+    #[test]
+    fn without_a_log_failures_are_on_standard_error() {
+        const INSIDE: &str = "FAILURES_OF_A_CASE";
+        if std::env::var_os(INSIDE).is_some() {
+            drop(Refusal::internal(Some("no disk".to_owned())).log("print"));
+            drop(Refusal::argument("`plan` is missing".to_owned()).log("subscribe"));
+            return;
+        }
+        let case = "refusal::tests::without_a_log_failures_are_on_standard_error";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", case, "--nocapture"])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("the web method `print` failed: no disk"),
+            "{said}"
+        );
+        assert!(!said.contains("subscribe"), "{said}");
     }
 }
 

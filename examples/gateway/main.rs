@@ -48,6 +48,14 @@ use revalidate::gateway::{
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+/// What there is to ask for.
+const HOME: &str = "\
+GET    /weather?city=Oslo&client_id=ann   a report, asked with ann's token; both are kept
+         bypass-cache: true               asks anew
+         x-flush: Oslo                    drops the city's reports first, for who has the x-operator-key
+DELETE /token?client_id=ann               drops ann's token, and the reports that were asked with it
+";
+
 /// How long the service has to begin its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A token is a line.
@@ -80,7 +88,9 @@ fn app(origin: Origin, operator_key: Option<String>) -> Result<Router, BoxError>
     let find = LookupCache::from_xml(include_str!("policies/Find-Token.xml"))?;
     let keep = PopulateCache::from_xml(include_str!("policies/Keep-Token.xml"))?;
     let drop = InvalidateCache::from_xml(include_str!("policies/Drop-Token.xml"))?;
-    let weather = ResponseCache::from_xml(include_str!("policies/Weather.xml"))?;
+    // One route alone is behind it.
+    let weather =
+        ResponseCache::from_xml(include_str!("policies/Weather.xml"))?.answer_every_uri_alike();
     let flush = InvalidateCache::from_xml(include_str!("policies/Flush-City.xml"))?;
 
     let is_operator = move |request: &axum::http::request::Parts| {
@@ -101,7 +111,8 @@ fn app(origin: Origin, operator_key: Option<String>) -> Result<Router, BoxError>
     let tokens = Router::new()
         .route("/token", delete(|| async { StatusCode::NO_CONTENT }))
         .layer(proxy.layer(drop)?);
-    Ok(weather.merge(tokens).with_state(origin))
+    let home = Router::new().route("/", get(|| async { HOME }));
+    Ok(home.merge(weather).merge(tokens).with_state(origin))
 }
 
 #[derive(Deserialize)]

@@ -92,6 +92,7 @@ async fn nothing_of_one_caller_reaches_another() {
     for (headers, detail, n) in [(ann, "authorization", 2), (session, "cookie", 3)] {
         let reply = send(&app, with("/", &headers)).await;
         reply.assert_miss(detail);
+        assert!(reply.cache().contains("fwd=bypass"), "{reply:?}");
         assert_eq!(reply.text(), format!("answer {n}"));
     }
     assert_eq!(text(&app, "/").await, "answer 1");

@@ -28,6 +28,8 @@ pub struct Recording {
     scope: Scope,
     /// Set once the second level was asked: what is stored then goes there.
     pub(super) sharing: Option<Sharing>,
+    /// It lives as long as what is inside, also where the cache's default is shorter.
+    as_inside: bool,
     /// What is around it waits for it.
     _waits: Option<Wait>,
 }
@@ -56,6 +58,7 @@ impl Recording {
             lead,
             scope,
             sharing: None,
+            as_inside: false,
             _waits: waits,
         }
     }
@@ -89,6 +92,12 @@ impl Recording {
         self.lead.is_awaited()
     }
 
+    /// Has it live as long as the first value inside to expire, whatever the cache's default is; that decides
+    /// where nothing is inside.
+    pub const fn live_as_inside(&mut self) {
+        self.as_inside = true;
+    }
+
     /// Lets joiners in: the head is known and will be stored unless its body fails.
     pub fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
         self.lead.share_head(head);
@@ -110,7 +119,10 @@ impl Recording {
     ) -> (Held<V>, Result<(), Reason>) {
         let engine = Arc::clone(&self.lead.engine);
         let recorded = self.scope.close();
-        let choice = life.map_or_else(|| engine.choice(Life::default()), LifeChoice::whole);
+        let mut choice = life.map_or_else(|| engine.choice(Life::default()), LifeChoice::whole);
+        if self.as_inside && life.is_none() && recorded.fresh_until != u64::MAX {
+            choice.default = choice.default.with_ttl(Duration::MAX);
+        }
         let times = (self.lead.start(), self.lead.began);
         let key = under.map_or(&self.lead.key, |under| &under.0).clone();
         let (mut entry, mut storable) =

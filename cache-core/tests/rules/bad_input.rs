@@ -190,3 +190,15 @@ async fn begun_stores_of_unusable_keys_leave_nothing() {
     }
     assert_eq!(cache.stats().running, 0);
 }
+
+#[tokio::test]
+async fn a_tag_that_is_none_is_shown() {
+    let cache = Cache::new();
+    for (tag, said) in [
+        (String::new(), "the tag \"\" has 0 characters"),
+        ("x".repeat(300), "x\".. has 300 characters"),
+    ] {
+        let error = cache.invalidate_cache(tag).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}

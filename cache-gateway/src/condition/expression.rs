@@ -35,8 +35,8 @@ use crate::Variable;
 ///   look-around nor references to groups; Java's are refused when they are read.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::Expression;
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::Expression;
 /// use std::collections::HashMap;
 ///
 /// let condition: Expression =
@@ -48,7 +48,7 @@ use crate::Variable;
 ///
 /// let error = "request.verb = GET AND".parse::<Expression>().unwrap_err();
 /// assert_eq!(error.column(), 23);
-/// # Ok::<(), gateway::ConditionError>(())
+/// # Ok::<(), revalidate::gateway::ConditionError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expression(pub(super) Node);

@@ -37,6 +37,11 @@ pub enum PolicyError {
         /// The element.
         missing: &'static str,
     },
+    /// Its key has nothing to know an entry by.
+    #[error(
+        "<CacheKey> has neither a <Prefix> nor a <KeyFragment>, so that there is one entry for all in its scope: add a <KeyFragment> that names it, or to drop all of the cache build the policy with `purge_all()`"
+    )]
+    EmptyKey,
     /// It purges child entries, and has no fragment to know them by.
     #[error(
         "<PurgeChildEntries> needs a <KeyFragment> to know the entries by; to drop all of the cache build the policy with `purge_all()`"
@@ -44,7 +49,7 @@ pub enum PolicyError {
     PurgeWithoutFragment,
     /// It assigns to a variable that is not the application's.
     #[error(
-        "<AssignTo> names {variable}, which is the request's or the response's: name a variable of the application's own, such as flow.token"
+        "<AssignTo> names {variable}, which is the request's, the response's or a policy's: name a variable of the application's own, such as flow.token"
     )]
     AssignTo {
         /// The variable.

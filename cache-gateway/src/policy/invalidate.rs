@@ -8,8 +8,8 @@ use crate::{CacheContext, CacheKey, EntryKey, KeyError, Place, Scope, Variable, 
 /// [`purge_child_entries`](Self::purge_child_entries) every entry whose fragments begin with its own.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{CacheKey, InvalidateCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{CacheKey, InvalidateCache};
 ///
 /// let policy = InvalidateCache::new("Flush-User", CacheKey::new().reference("request.header.userid"))
 ///     .purge_child_entries();
@@ -82,7 +82,10 @@ impl InvalidateCache {
         if self.purge == Purge::ChildEntries && !self.common.key.has_fragments() {
             return Err(PolicyError::PurgeWithoutFragment);
         }
-        Ok(())
+        match self.purge {
+            Purge::All => Ok(()),
+            Purge::Entry | Purge::ChildEntries => self.common.check_key_names_entry(),
+        }
     }
 
     /// The key of the entry that it means with this request.

@@ -11,8 +11,8 @@ use crate::{
 /// stays as it was.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{CacheKey, LookupCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{CacheKey, LookupCache};
 ///
 /// let key = CacheKey::new().prefix("UserToken").reference("request.queryparam.client_id");
 /// let policy = LookupCache::new("Find-Token", "flow.token", key).lookup_timeout(2);
@@ -76,10 +76,11 @@ impl LookupCache {
     /// [`PolicyError`]
     pub fn check(&self) -> Result<(), PolicyError> {
         self.common.check()?;
-        match &self.assign_to {
-            Variable::Application(_) => Ok(()),
-            variable => Err(PolicyError::AssignTo {
-                variable: variable.clone(),
+        self.common.check_key_names_entry()?;
+        match self.assign_to.is_own() {
+            true => Ok(()),
+            false => Err(PolicyError::AssignTo {
+                variable: self.assign_to.clone(),
             }),
         }
     }

@@ -12,8 +12,8 @@ use super::PolicyError;
 /// texts are literals. Parse what comes from elsewhere: `text.parse::<PolicyName>()`.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// let error = "Flush/All".parse::<gateway::PolicyName>().unwrap_err();
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// let error = "Flush/All".parse::<revalidate::gateway::PolicyName>().unwrap_err();
 /// assert!(error.to_string().contains("'/' at character 6"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

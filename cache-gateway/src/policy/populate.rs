@@ -8,8 +8,8 @@ use crate::{
 /// Stores the value of a variable, for [`LookupCache`](crate::LookupCache) to find.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{CacheKey, ExpirySettings, PopulateCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{CacheKey, ExpirySettings, PopulateCache};
 ///
 /// let key = CacheKey::new().prefix("UserToken").reference("request.queryparam.client_id");
 /// let policy = PopulateCache::new("Keep-Token", "flow.token", key, ExpirySettings::timeout(300));
@@ -61,7 +61,8 @@ impl PopulateCache {
     ///
     /// [`PolicyError`]
     pub fn check(&self) -> Result<(), PolicyError> {
-        self.common.check()
+        self.common.check()?;
+        self.common.check_key_names_entry()
     }
 
     /// The key of the entry that it stores with this request.

@@ -12,8 +12,8 @@ use crate::{
 /// Answers requests with the response that an earlier one of the same key got.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// use gateway::{CacheKey, Condition, ExpirySettings, ResponseCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// use revalidate::gateway::{CacheKey, Condition, ExpirySettings, ResponseCache};
 ///
 /// let key = CacheKey::new().reference("request.uri");
 /// let policy = ResponseCache::new("Weather", key, ExpirySettings::timeout(600))
@@ -115,9 +115,12 @@ impl ResponseCache {
         self
     }
 
-    /// Says that the key is meant to refer to nothing of the request, so that one response answers all. Without
-    /// it such a policy is not deployed ([`DeployError::EveryUriAlike`](crate::DeployError::EveryUriAlike)):
-    /// mostly `request.uri` was forgotten. XML has no word for it.
+    /// Says that the key is meant not to tell URIs apart, so that one response answers all that are behind the
+    /// policy. Without it a policy whose key refers to nothing of the request is not deployed
+    /// ([`DeployError::EveryUriAlike`](crate::DeployError::EveryUriAlike)), and one whose key refers to none of
+    /// `request.uri`, `request.path` and `proxy.pathsuffix` is deployed with a warning: mostly that was
+    /// forgotten, and two policies of one proxy whose keys are alike answer for each other's routes. XML has no
+    /// word for it.
     #[must_use]
     pub const fn answer_every_uri_alike(mut self) -> Self {
         self.answers_every_uri_alike = true;
@@ -189,6 +192,11 @@ impl ResponseCache {
             return key.divided_by(&ACCEPT_HEADERS, variables);
         }
         Ok(key)
+    }
+
+    /// Whether its key tells routes apart, or need not.
+    pub(crate) fn tells_paths_apart(&self) -> bool {
+        self.answers_every_uri_alike || self.common.key.tells_paths_apart()
     }
 
     /// The variables that its key refers to.

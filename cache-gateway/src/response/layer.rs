@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache_core::spi::{TagName, key_bytes, key_tags, scope_name};
+use cache_core::spi::{TagName, key_bytes, key_tags, scope_name, warn_set_up};
 use cache_tower::spi::{Directions, directed};
 use cache_tower::{CacheLayer, Refusal};
 use http::header::{AUTHORIZATION, COOKIE};
@@ -26,15 +26,16 @@ use crate::{DeployError, EntryKey, Part, Proxy, ResponseCache, Variable};
 /// above the policy's expiry.
 ///
 /// The URI is no part of the key unless a fragment refers to it, as in gateways; a key that refers to nothing
-/// of the request is not deployed unless [that is meant](ResponseCache::answer_every_uri_alike). What
+/// of the request is not deployed unless [that is meant](ResponseCache::answer_every_uri_alike), and one that
+/// refers to neither URI nor path is deployed with a warning. What
 /// gateways do not do: a request with `Authorization` or `Cookie` passes by, unless the key has a fragment
 /// of that very header, or [`share_authorized`](Self::share_authorized) or
 /// [`ignore_cookies`](Self::ignore_cookies) is said.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// # use cache_core::Cache;
-/// use gateway::{CacheKey, Environment, ExpirySettings, ResponseCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// # use revalidate::Cache;
+/// use revalidate::gateway::{CacheKey, Environment, ExpirySettings, ResponseCache};
 ///
 /// # let environment = Environment::builder("acme", "test").cache(Cache::new()).build()?;
 /// let key = CacheKey::new().reference("request.uri");
@@ -42,7 +43,7 @@ use crate::{DeployError, EntryKey, Part, Proxy, ResponseCache, Variable};
 ///     .skip_lookup(r#"request.header.bypass-cache = "true""#);
 /// let layer = environment.proxy("weather").layer(policy)?.ignore_cookies();
 /// # let _ = layer;
-/// # Ok::<(), gateway::DeployError>(())
+/// # Ok::<(), revalidate::gateway::DeployError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put around a service"]
@@ -71,6 +72,13 @@ impl Sealed for ResponseCache {
             let policy = self.name().clone();
             return Err(DeployError::EveryUriAlike { policy });
         }
+        if self.is_enabled() && !self.tells_paths_apart() {
+            warn_set_up(
+                self.name().as_str(),
+                &"has a key without request.uri, request.path or proxy.pathsuffix: it answers all routes that it is around alike, and so does another policy of this proxy with such a key: add one of them, or say `answer_every_uri_alike()`",
+            );
+        }
+        site.warn_passed(self.name(), self.expiry());
         let cache = directed()
             .cache(site.cache.clone())
             .max_body_bytes(site.resource.max_value_bytes);

@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::{Arc, Once};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::spi::{key_tags, refusal, respond, warn_refused};
+use cache_core::spi::{key_tags, refusal, respond, warn_refused, warn_set_up};
 use cache_core::{Clock, InvalidateError, Life, NotStorable, Reason};
 
 use crate::environment::Site;
@@ -22,6 +23,8 @@ pub(crate) struct Act {
     pub(super) step: Step,
     /// Whether its variables are of the request's form, which is then to be read.
     pub(super) reads_form: bool,
+    /// Said once, as clients decide how often: that a request did not name what is dropped.
+    unkeyed: Arc<Once>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +53,7 @@ impl Act {
             site,
             step,
             reads_form,
+            unkeyed: Arc::new(Once::new()),
         }
     }
 
@@ -195,7 +199,10 @@ impl Act {
     fn refused(&self, policy: &InvalidateCache, message: &Message<'_>) -> Option<InvalidateError> {
         let (why, error) = match self.dropped(policy, message) {
             Ok(()) => (None, None),
-            Err(Undropped::Unkeyed) => (Some("KeyUnresolved"), None),
+            Err(Undropped::Unkeyed(error)) => {
+                self.unkeyed.call_once(|| warn_unkeyed(policy, &error));
+                (Some("KeyUnresolved"), None)
+            }
             Err(Undropped::Refused(error)) => (Some(Fault::REFUSED), Some(error)),
         };
         note_outcome(message.flow, policy, why);
@@ -236,13 +243,24 @@ pub(super) fn note_outcome(flow: &Flow, policy: &InvalidateCache, why: Option<&'
 /// Why nothing is dropped.
 enum Undropped {
     /// The request does not say what: no entry has no key.
-    Unkeyed,
+    Unkeyed(KeyError),
     Refused(InvalidateError),
 }
 
+fn warn_unkeyed(policy: &InvalidateCache, error: &KeyError) {
+    let why = match error {
+        KeyError::Unresolved { variable } => {
+            format!("its key refers to {variable}, which has no value with this request")
+        }
+        error => error.to_string(),
+    };
+    let said = format_args!("drops nothing: {why} (said once; the flow has it each time)");
+    warn_set_up(policy.name().as_str(), &said);
+}
+
 impl From<KeyError> for Undropped {
-    fn from(_: KeyError) -> Self {
-        Self::Unkeyed
+    fn from(error: KeyError) -> Self {
+        Self::Unkeyed(error)
     }
 }
 

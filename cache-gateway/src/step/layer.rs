@@ -17,9 +17,9 @@ use crate::{Condition, DeployError, InvalidateCache, LookupCache, PopulateCache,
 /// as it was. [`on_request`](Self::on_request) and [`on_response`](Self::on_response) say otherwise.
 ///
 /// ```
-/// # use cache_gateway as gateway;
-/// # use cache_core::Cache;
-/// use gateway::{CacheKey, Environment, InvalidateCache};
+/// # mod revalidate { pub use cache_core::*; pub use cache_gateway as gateway; }
+/// # use revalidate::Cache;
+/// use revalidate::gateway::{CacheKey, Environment, InvalidateCache};
 ///
 /// # let environment = Environment::builder("acme", "test").cache(Cache::new()).build()?;
 /// let key = CacheKey::new().reference("request.header.userid");
@@ -28,7 +28,7 @@ use crate::{Condition, DeployError, InvalidateCache, LookupCache, PopulateCache,
 ///     .layer(InvalidateCache::new("Flush-User", key).purge_child_entries())?
 ///     .when(r#"request.verb = "PUT" or request.verb = "DELETE""#);
 /// # let _ = flush;
-/// # Ok::<(), gateway::DeployError>(())
+/// # Ok::<(), revalidate::gateway::DeployError>(())
 /// ```
 ///
 /// An invalidation on the response's side happens in any case: also when the service fails, and when the
@@ -56,6 +56,9 @@ pub(super) enum On {
 
 impl PolicyLayer {
     fn new(site: Site, step: Step, on: On) -> Self {
+        if let Step::Populate(policy) = &step {
+            site.warn_passed(policy.name(), policy.expiry());
+        }
         let act = Act::new(site, step);
         Self(Arc::new(Deployed {
             act,

@@ -73,6 +73,8 @@ pub(crate) struct Judged {
     /// Counted from when the request was sent. `None`: the cache's default, and no longer than what
     /// the response is made of.
     pub(crate) life: Option<Life>,
+    /// Where that is `None`: it lives as long as what it is made of, also where the default is shorter.
+    pub(crate) as_inside: bool,
     pub(crate) initial_age: Duration,
     /// Whether the handler left it to the layer what clients are told.
     pub(crate) client_unsaid: bool,
@@ -196,6 +198,7 @@ pub(crate) fn judge(
     let while_cut_off = kept_if(to_the_letter && by_headers && !strict);
     Ok(Judged {
         life,
+        as_inside: policy == Some(Word::AsInside),
         initial_age: age,
         client_unsaid: !to_the_letter
             && !headers.contains_key(CACHE_CONTROL)
