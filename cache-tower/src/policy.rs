@@ -45,6 +45,7 @@ pub(crate) enum Word {
 const STORE: u8 = 0;
 const NO_STORE: u8 = 1;
 const LIFE: u8 = 2;
+const AS_INSIDE: u8 = 3;
 
 impl CachePolicy {
     /// Storable, for as long as what it is made of allows, and no longer than the cache's default lifetime.
@@ -134,6 +135,7 @@ impl CachePolicy {
     pub(crate) fn write(&self, to: &mut Vec<u8>) {
         match &self.word {
             Word::Store => to.put_u8(STORE),
+            Word::AsInside => to.put_u8(AS_INSIDE),
             Word::NoStore => to.put_u8(NO_STORE),
             Word::Life(life) => {
                 to.put_u8(LIFE);
@@ -152,6 +154,7 @@ impl CachePolicy {
     pub(crate) fn read(from: &mut &[u8]) -> Option<Self> {
         let word = match from.try_get_u8().ok()? {
             STORE => Word::Store,
+            AS_INSIDE => Word::AsInside,
             NO_STORE => Word::NoStore,
             LIFE => Word::Life(take_life(from)?),
             _ => return None,
