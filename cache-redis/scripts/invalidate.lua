@@ -23,6 +23,6 @@ for i = 3, #ARGV do
 end
 local data = cjson.encode({ [kind] = names })
 local log = KEYS[1] .. ':log:' .. redis.sha1hex(run .. replication)
-local id = redis.call('XADD', log, 'MAXLEN', '~', '10000', '*', 'v', '1', 'o', string.rep('0', 32), 'n', random, 'd', data)
+local id = redis.call('XADD', log, 'MAXLEN', '~', '100000', '*', 'v', '1', 'o', string.rep('0', 32), 'n', random, 'd', data)
 redis.call('PEXPIRE', log, 86400000)
 return id

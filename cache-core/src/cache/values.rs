@@ -17,8 +17,9 @@ use crate::verbs::permitted;
 use crate::weight::CacheWeight;
 
 impl Cache {
-    /// The value under `key`, where it is fresh and of this type. A value in its stale window is not
-    /// given, as there is no loader to refresh it.
+    /// The value under `key`, where this process has it, it is fresh and of this type. A value in its stale
+    /// window is not given, as there is no loader to refresh it; for the same reason the second level of many
+    /// nodes is not asked.
     pub async fn get<V>(&self, key: impl CacheKey) -> Option<V>
     where
         V: Clone + Send + Sync + 'static,
