@@ -457,7 +457,10 @@ async fn fields_and_bodies_go_as_the_bytes_they_are() {
 #[tokio::test]
 async fn a_body_that_is_larger_than_the_remote_takes_stays() {
     fn large(_: usize, _: http::HeaderMap) -> Response {
-        "0123456789".repeat(500).into_response()
+        // Not to be made smaller.
+        let mut random = fastrand::Rng::with_seed(7);
+        let bytes: Vec<u8> = (0..5000).map(|_| random.u8(..)).collect();
+        bytes.into_response()
     }
     let made = Count::default();
     let cluster = Cluster::with(2, |builder| builder.max_remote_bytes(4096)).await;

@@ -270,7 +270,11 @@ async fn a_full_server_evicts_and_no_value_is_old() {
         let done = nodes[0].invalidate_cache("rows").await.unwrap();
         for filler in 0..50 {
             let key = ("filler", value, filler);
-            let load = || async { Ok::<_, Infallible>(vec![7_u8; 20_000]) };
+            let load = || async {
+                // Not to be made smaller.
+                let bytes: Vec<u8> = (0..20_000).map(|_| fastrand::u8(..)).collect();
+                Ok::<_, Infallible>(bytes)
+            };
             let Ok(_) = nodes[0].fetch(key, "1h", ["fillers"], load).await;
         }
         let bookmark = done.bookmark.expect("evicting is no failure");
@@ -288,12 +292,13 @@ async fn a_full_server_evicts_and_no_value_is_old() {
 #[tokio::test]
 async fn a_failover_to_a_replica_that_missed_the_last_writes_loses_no_invalidation() {
     let (first, second) = (Server::new(), Server::new());
+    // A master with its first replica has another identity than before.
+    second.replicate(&first);
     let proxy = Proxy::to(first.port).await;
     let nodes = [node_at(&proxy.url()), node_at(&proxy.url())];
     for node in &nodes {
         node.connected().await;
     }
-    second.replicate(&first);
     let row = Row::default();
     row.set(1);
     for node in &nodes {
