@@ -1,5 +1,6 @@
 //! The example `cluster` as somebody runs it: nodes and a server are killed, stopped and started again, and the
 //! promise holds.
+#![cfg(all(feature = "axum", unix))]
 
 mod example_support;
 
