@@ -240,6 +240,18 @@ async fn a_lost_tag_record_is_a_miss() {
 }
 
 #[tokio::test]
+async fn a_node_that_keeps_nothing_itself_shares_what_it_loads_all_the_same() {
+    let cluster = Cluster::with(2, |builder| builder.max_local_age(0)).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.shared(0).await;
+    for node in [0, 1, 0] {
+        assert_eq!(source.fetch(&cluster[node], "a", ["rows"]).await, 1);
+    }
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
 async fn a_node_asks_the_second_level_again_after_an_hour() {
     let cluster = Cluster::new(2).await;
     let source = Source::new(1);

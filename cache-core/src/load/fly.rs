@@ -188,9 +188,11 @@ impl<V: Clone + Send + Sync + 'static> Loading<V> {
         let (entry, fate) = lead.land(entry, storable, None);
         if fate.is_ok() {
             engine.stored();
-            if let Some(((asking, place), running)) = self.shared.zip(running) {
-                engine.share(Shared::new(&entry, asking.coding, running), place);
-            }
+        }
+        if entry.goes_on(fate, engine.clock.now().0)
+            && let Some(((asking, place), running)) = self.shared.zip(running)
+        {
+            engine.share(Shared::new(&entry, asking.coding, running), place);
         }
         let hopeful = !matches!(fate, Err(Reason::NotStorable(_)));
         Outcome::Landed(entry, hopeful)

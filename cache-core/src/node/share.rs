@@ -19,6 +19,7 @@ use crate::key::Key;
 use crate::ledger::Running;
 use crate::load::within;
 use crate::marks::{Marked, examine};
+use crate::reason::Reason;
 use crate::remote::{Coding, Envelope, RemoteError, Token, pack};
 use crate::weight::CacheWeight;
 
@@ -68,6 +69,14 @@ enum Unshared {
 impl From<RemoteError> for Unshared {
     fn from(error: RemoteError) -> Self {
         Self::Failed(error)
+    }
+}
+
+impl Entry {
+    /// Whether it is for other nodes, by what its landing here came to: also where this node is told to keep
+    /// nothing for so long.
+    pub(crate) fn goes_on(&self, fate: Result<(), Reason>, now: u64) -> bool {
+        fate.is_ok() || (fate == Err(Reason::Expired) && now < self.full_until)
     }
 }
 

@@ -137,9 +137,11 @@ impl Recording {
         let (entry, fate) = self.lead.land(entry, storable, under.map(|under| &under.0));
         if fate.is_ok() {
             engine.stored();
-            if let Some((sharing, running)) = sharing {
-                sharing.share(&engine, &entry, &key, running);
-            }
+        }
+        if entry.goes_on(fate, engine.clock.now().0)
+            && let Some((sharing, running)) = sharing
+        {
+            sharing.share(&engine, &entry, &key, running);
         }
         (Held::made(entry), fate)
     }

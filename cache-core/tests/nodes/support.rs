@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_core::remote::Memory;
-use cache_core::{Cache, CacheKey, Clock, IntoTags, Life};
+use cache_core::{Cache, CacheBuilder, CacheKey, Clock, IntoTags, Life};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -27,14 +27,19 @@ impl Index<usize> for Cluster {
 
 impl Cluster {
     pub(crate) async fn new(nodes: usize) -> Self {
+        Self::with(nodes, |builder| builder).await
+    }
+
+    /// One whose nodes are set up further.
+    pub(crate) async fn with(nodes: usize, set_up: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
         let clock = Clock::manual();
         let server = Memory::with_clock(clock.clone());
         let node = || {
-            Cache::builder()
+            let builder = Cache::builder()
                 .clock(clock.clone())
                 .remote(server.clone())
-                .version("test")
-                .build()
+                .version("test");
+            set_up(builder).build()
         };
         let nodes: Vec<_> = (0..nodes).map(|_| node()).collect();
         for node in &nodes {
