@@ -89,7 +89,7 @@ async fn what_a_gateway_stores_on_one_node_is_read_on_another() {
     assert_eq!(read(1).await, 5);
     // One that is removed while it is on its way does not arrive.
     let begun = Begun::now(&cluster[0]);
-    assert!(begun.put(&scopes[0], &path, 6, life()).is_stored());
+    assert!(begun.put(&scopes[0], &path, 6_u64, life()).is_stored());
     drop(scopes[0].remove(path.clone()));
     cluster.shared(0).await;
     cluster.shared(1).await;
@@ -99,7 +99,7 @@ async fn what_a_gateway_stores_on_one_node_is_read_on_another() {
     respond::invalidate(&cluster[0], &spi::key_tags(&scopes[0], &path));
     cluster.shared(0).await;
     let begun = Begun::now(&cluster[0]);
-    assert!(begun.put(&scopes[0], &path, 7, life()).is_stored());
+    assert!(begun.put(&scopes[0], &path, 7_u64, life()).is_stored());
     cluster.shared(0).await;
     assert_eq!((read(1).await, source.loads()), (7, 1));
 }
@@ -237,6 +237,18 @@ async fn a_lost_tag_record_is_a_miss() {
     cluster.server.evict(|name| name == b"#rows");
     source.set(2);
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_under_the_key_is_a_miss_on_other_nodes_too() {
+    let cluster = Cluster::new(2).await;
+    assert!(cluster[0].put("a", 7_u64, "1h", ["rows"]).is_stored());
+    cluster.shared(0).await;
+    let load = || async { Ok::<_, std::convert::Infallible>(bytes::Bytes::from("loaded")) };
+    // Any bytes are bytes, those of a number too.
+    let Ok(read) = cluster[1].fetch("a", "1h", ["rows"], load).await;
+    assert_eq!(read, "loaded");
+    assert_eq!(cluster[1].stats().remote.unwrap().unreadable, 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use benches::{Side, compare, runtime};
+use bytes::Bytes;
 use revalidate::{Cache, CacheBuilder, Redis};
 use tokio::runtime::Runtime;
 
@@ -26,6 +27,10 @@ impl Server {
                 &port.to_string(),
                 "--bind",
                 "127.0.0.1",
+                "--maxmemory",
+                "1gb",
+                "--maxmemory-policy",
+                "allkeys-lru",
                 "--save",
                 "",
             ])
@@ -60,7 +65,7 @@ impl Drop for Server {
 
 const TAGS: [&str; 4] = ["one", "two", "three", "four"];
 
-async fn fetch(cache: &Cache, key: u64, value: Vec<u8>) -> Vec<u8> {
+async fn fetch(cache: &Cache, key: u64, value: Bytes) -> Bytes {
     let load = move || async move { Ok::<_, Infallible>(value) };
     let Ok(value) = cache.fetch(key, "1h", TAGS, load).await;
     value
@@ -131,7 +136,7 @@ async fn second_level(server: &Server) {
         "\n### A hit of the second level with 4 tags, beside a `GET` of the same bytes (1 KiB)\n"
     );
     println!("| tasks | GET, a second | fetch, a second | ratio |\n|---:|---:|---:|---:|");
-    let value = vec![7_u8; 1024];
+    let value = Bytes::from(vec![7_u8; 1024]);
     // Each read of this node finds its own copy too old, and asks.
     let node = server.node(Cache::builder().max_local_age(0)).await;
     let client = redis::Client::open(server.url()).expect("it is an address");
@@ -143,7 +148,7 @@ async fn second_level(server: &Server) {
         for key in 0..tasks {
             fetch(&node, key, value.clone()).await;
             let mut set = redis::cmd("SET");
-            set.arg(format!("plain:{key}")).arg(&value);
+            set.arg(format!("plain:{key}")).arg(&*value);
             let () = set
                 .query_async(&mut connection.clone())
                 .await
@@ -171,7 +176,7 @@ async fn second_level(server: &Server) {
                 throughput(tasks, move |key| {
                     let node = node.clone();
                     async move {
-                        let load = || async { Err::<Vec<u8>, _>("it is in the second level") };
+                        let load = || async { Err::<Bytes, _>("it is in the second level") };
                         let read = node.fetch(key, "1h", TAGS, load).await;
                         assert_eq!(read.map(|read| read.len()), Ok(1024));
                     }

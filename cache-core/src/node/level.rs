@@ -21,7 +21,7 @@ use crate::key::Key;
 use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
-use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, unpack};
+use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, type_of, unpack};
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -289,7 +289,7 @@ impl Level<'_> {
         let Some(envelope) = Envelope::open(body) else {
             return unreadable();
         };
-        if envelope.key != &*self.name {
+        if envelope.key != &*self.name || envelope.of != type_of::<V>() {
             return unreadable();
         }
         let names: Vec<_> = envelope.names().iter().map(TagName::from_raw).collect();

@@ -20,7 +20,7 @@ use crate::ledger::Running;
 use crate::load::within;
 use crate::marks::{Marked, examine};
 use crate::reason::Reason;
-use crate::remote::{Coding, Envelope, RemoteError, Token, pack};
+use crate::remote::{Coding, Envelope, RemoteError, Token, pack, type_of};
 use crate::weight::CacheWeight;
 
 /// The most values on their way at once; others stay here.
@@ -37,6 +37,7 @@ type Write = Box<dyn Fn(&Erased, &mut Vec<u8>) -> bool + Send + Sync>;
 pub(crate) struct Shared {
     entry: Arc<Entry>,
     write: Write,
+    of: u64,
     /// Marks that concern it are kept while it is on its way.
     running: Running,
 }
@@ -55,6 +56,7 @@ impl Shared {
                     .downcast_ref::<V>()
                     .is_some_and(|value| coding.write(value, filled_at, to))
             }),
+            of: type_of::<V>(),
             running,
         }
     }
@@ -244,6 +246,7 @@ impl Engine {
         };
         let envelope = Envelope {
             key: &place.name,
+            of: shared.of,
             tags: names
                 .iter()
                 .zip(&prepared.tokens)

@@ -19,6 +19,8 @@ const HEAD: usize = 16 + 1 + 8;
 pub(crate) struct Envelope<'a> {
     /// The key, whole: its place's name may be no more than a digest of it.
     pub(crate) key: &'a [u8],
+    /// Of which [type](type_of) the value is: the bytes of one may read as another's.
+    pub(crate) of: u64,
     /// Names, and the tokens they had.
     #[serde(borrow)]
     pub(crate) tags: Vec<(&'a str, [u8; 16])>,
@@ -44,6 +46,11 @@ pub(crate) enum Opened {
     Entry(Token, Bytes),
     /// Whatever it is, it is none of this.
     Unreadable(Token),
+}
+
+/// What tells the types of values apart, in one build.
+pub(crate) fn type_of<V>() -> u64 {
+    xxh3_64(std::any::type_name::<V>().as_bytes())
 }
 
 impl Envelope<'_> {
