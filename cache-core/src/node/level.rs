@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
 use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, type_of, unpack};
+use crate::stats::Counters;
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -87,10 +87,6 @@ fn milliseconds(time: SystemTime) -> u64 {
     })
 }
 
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
 impl Engine {
     /// Asks the second level for what a flight is to load, under `key`: that of the flight, or what it
     /// turned out to be for.
@@ -109,7 +105,7 @@ impl Engine {
         };
         match level.ask(lead, asking).await {
             Ok(answer) => {
-                count(match answer {
+                Counters::count(match answer {
                     Answer::Found(..) => &node.counters.hits,
                     Answer::Load(_) => &node.counters.misses,
                 });
@@ -174,8 +170,7 @@ impl Level<'_> {
             let found = self.read(lead.flight.known(), asking.accepting).await?;
             match found {
                 Found::Entry(id, body) => {
-                    let found = self.open(&body, sent, &read, lead, asking).await?;
-                    return Ok(match found {
+                    return Ok(match self.open(&body, sent, &read, lead, asking) {
                         Some((entry, storable)) => Answer::Found(entry, storable),
                         None => Answer::Load(Some(self.place(id))),
                     });
@@ -236,7 +231,7 @@ impl Level<'_> {
             Opened::Placeholder(id) => return Ok(Found::Placeholder(id)),
             Opened::Entry(id, body) => (id, body),
             Opened::Unreadable(id) => {
-                count(&self.node.counters.unreadable);
+                Counters::count(&self.node.counters.unreadable);
                 return Ok(Found::Occupied(id));
             }
         };
@@ -244,7 +239,7 @@ impl Level<'_> {
             return Ok(Found::Occupied(id));
         }
         let Some(envelope) = Envelope::open(&body) else {
-            count(&self.node.counters.unreadable);
+            Counters::count(&self.node.counters.unreadable);
             return Ok(Found::Occupied(id));
         };
         let token = |name: &str| {
@@ -274,17 +269,17 @@ impl Level<'_> {
     }
 
     /// Makes an entry of this process of a valid one that was asked for at `sent`; `None` where it will not do.
-    async fn open<V: Send + Sync + 'static>(
+    fn open<V: Send + Sync + 'static>(
         &self,
         body: &[u8],
         sent: u64,
         read: &LevelRead<'_>,
         lead: &Lead,
         asking: &Asking<V>,
-    ) -> Result<Option<(Entry<V>, Result<(), NotStorable>)>, RemoteError> {
+    ) -> Option<(Entry<V>, Result<(), NotStorable>)> {
         let unreadable = || {
-            count(&self.node.counters.unreadable);
-            Ok(None)
+            Counters::count(&self.node.counters.unreadable);
+            None
         };
         let Some(envelope) = Envelope::open(body) else {
             return unreadable();
@@ -296,8 +291,8 @@ impl Level<'_> {
         let tags = self.engine.ledger.records(&names);
         // Held from here on: what is invalidated from now on marks them, and what was before is in the outbox.
         if read.refuses(&tags, &self.name) {
-            count(&self.node.counters.refused);
-            return Ok(None);
+            Counters::count(&self.node.counters.refused);
+            return None;
         }
         let (wall, now) = (self.engine.wall(), self.engine.clock.now().0);
         let stale_for = wall.saturating_sub(envelope.fresh_until);
@@ -308,7 +303,7 @@ impl Level<'_> {
             Accepting::Servable => !stale || stale_for < envelope.stale_while_revalidate,
         };
         if !will_do {
-            return Ok(None);
+            return None;
         }
         // What is packed is bounded as what is stored here is.
         let most = usize::try_from(self.engine.settings.max_bytes).unwrap_or(usize::MAX);
@@ -325,7 +320,8 @@ impl Level<'_> {
         } else {
             now.saturating_add(nanos(envelope.fresh_until - wall))
         };
-        let life = Life::from_duration(Duration::from_millis(envelope.fresh_until))
+        // Its ttl is said by the times.
+        let life = Life::default()
             .stale_while_revalidate(Duration::from_millis(envelope.stale_while_revalidate))
             .stale_if_error(Duration::from_millis(envelope.stale_if_error))
             .refresh_ahead(Duration::from_millis(envelope.refresh_ahead));
@@ -342,6 +338,6 @@ impl Level<'_> {
         entry.kept_stale = nanos(envelope.kept_stale);
         entry.by_caller = envelope.by_caller;
         entry.born_stale = stale;
-        Ok(Some((entry, storable)))
+        Some((entry, storable))
     }
 }
