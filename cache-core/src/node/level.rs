@@ -71,8 +71,8 @@ pub(crate) enum Answer<V> {
 
 /// What was found in a place.
 enum Found {
-    /// To be read.
-    Entry(Token, Bytes),
+    /// To be read, with the tokens of the tags that were asked for.
+    Entry(Token, Bytes, Vec<Option<Token>>),
     /// To be replaced.
     Occupied(Token),
     /// Another node's load.
@@ -167,10 +167,18 @@ impl Level<'_> {
             // All of it from before the request is sent.
             let read = self.node.outbox.begin_read();
             let sent = clock.now().0;
-            let found = self.read(lead.flight.known(), asking.accepting).await?;
-            match found {
-                Found::Entry(id, body) => {
-                    return Ok(match self.open(&body, sent, &read, lead, asking) {
+            let known = lead.flight.known();
+            match self.read(known, asking.accepting).await? {
+                Found::Entry(id, body, tokens) => {
+                    let envelope = Envelope::open(&body);
+                    let found = match envelope {
+                        None => self.unreadable(),
+                        Some(envelope) if self.is_valid(&envelope, known, &tokens).await? => {
+                            self.made(&envelope, sent, &read, lead, asking)
+                        }
+                        Some(_) => None,
+                    };
+                    return Ok(match found {
                         Some((entry, storable)) => Answer::Found(entry, storable),
                         None => Answer::Load(Some(self.place(id))),
                     });
@@ -189,7 +197,7 @@ impl Level<'_> {
     /// The place, with what a read found in it, or a placeholder where that is nothing.
     async fn take(&self, found: Found) -> Result<Option<Place>, RemoteError> {
         match found {
-            Found::Entry(id, _) | Found::Occupied(id) | Found::Placeholder(id) => {
+            Found::Entry(id, ..) | Found::Occupied(id) | Found::Placeholder(id) => {
                 Ok(Some(self.place(id)))
             }
             Found::Nothing => {
@@ -217,75 +225,70 @@ impl Level<'_> {
         accepting: Accepting,
     ) -> Result<Found, RemoteError> {
         let known = match accepting {
-            Accepting::Nothing => Vec::new(),
-            Accepting::Fresh | Accepting::Servable => {
-                known.iter().map(|tag| Arc::clone(tag.name())).collect()
-            }
+            Accepting::Nothing => &[],
+            Accepting::Fresh | Accepting::Servable => known,
         };
-        let read = self.session.read(self.name.clone(), known.clone());
+        let known = known.iter().map(|tag| Arc::clone(tag.name())).collect();
+        let read = self.session.read(self.name.clone(), known);
         let read = self.node.answer(&self.engine.clock, read).await?;
         let Some(occupant) = read.occupant else {
             return Ok(Found::Nothing);
         };
-        let (id, body) = match Opened::of(occupant) {
-            Opened::Placeholder(id) => return Ok(Found::Placeholder(id)),
-            Opened::Entry(id, body) => (id, body),
+        Ok(match Opened::of(occupant) {
+            Opened::Placeholder(id) => Found::Placeholder(id),
+            Opened::Entry(id, _) if accepting == Accepting::Nothing => Found::Occupied(id),
+            Opened::Entry(id, body) => Found::Entry(id, body, read.tokens),
             Opened::Unreadable(id) => {
                 Counters::count(&self.node.counters.unreadable);
-                return Ok(Found::Occupied(id));
+                Found::Occupied(id)
             }
-        };
-        if accepting == Accepting::Nothing {
-            return Ok(Found::Occupied(id));
-        }
-        let Some(envelope) = Envelope::open(&body) else {
-            Counters::count(&self.node.counters.unreadable);
-            return Ok(Found::Occupied(id));
-        };
-        let token = |name: &str| {
-            let at = known.iter().position(|known| **known == *name);
-            at.map(|at| read.tokens.get(at).copied().flatten())
-        };
+        })
+    }
+
+    /// Whether an entry's tags have the tokens that it had: those that were asked for with it, and the others.
+    async fn is_valid(
+        &self,
+        envelope: &Envelope<'_>,
+        known: &[Arc<TagRecord>],
+        tokens: &[Option<Token>],
+    ) -> Result<bool, RemoteError> {
         let mut unknown = Vec::new();
         let mut expected = Vec::new();
         for (name, had) in &envelope.tags {
-            match token(name) {
-                Some(Some(token)) if token.0 == *had => {}
-                Some(_) => return Ok(Found::Occupied(id)),
+            let had = Some(Token(*had));
+            match known.iter().position(|known| **known.name() == **name) {
+                Some(at) if tokens.get(at) == Some(&had) => {}
+                Some(_) => return Ok(false),
                 None => {
                     unknown.push(Arc::from(*name));
-                    expected.push(Some(Token(*had)));
+                    expected.push(had);
                 }
             }
         }
-        if !unknown.is_empty() {
-            let tokens = self.session.tokens(unknown);
-            let tokens = self.node.answer(&self.engine.clock, tokens).await?;
-            if tokens != expected {
-                return Ok(Found::Occupied(id));
-            }
+        if unknown.is_empty() {
+            return Ok(true);
         }
-        Ok(Found::Entry(id, body))
+        let tokens = self.session.tokens(unknown);
+        let tokens = self.node.answer(&self.engine.clock, tokens).await?;
+        Ok(tokens == expected)
+    }
+
+    fn unreadable<T>(&self) -> Option<T> {
+        Counters::count(&self.node.counters.unreadable);
+        None
     }
 
     /// Makes an entry of this process of a valid one that was asked for at `sent`; `None` where it will not do.
-    fn open<V: Send + Sync + 'static>(
+    fn made<V: Send + Sync + 'static>(
         &self,
-        body: &[u8],
+        envelope: &Envelope<'_>,
         sent: u64,
         read: &LevelRead<'_>,
         lead: &Lead,
         asking: &Asking<V>,
     ) -> Option<(Entry<V>, Result<(), NotStorable>)> {
-        let unreadable = || {
-            Counters::count(&self.node.counters.unreadable);
-            None
-        };
-        let Some(envelope) = Envelope::open(body) else {
-            return unreadable();
-        };
         if envelope.key != &*self.name || envelope.of != type_of::<V>() {
-            return unreadable();
+            return self.unreadable();
         }
         let names: Vec<_> = envelope.names().iter().map(TagName::from_raw).collect();
         let tags = self.engine.ledger.records(&names);
@@ -313,7 +316,7 @@ impl Level<'_> {
         let filled_at = now.saturating_sub(age);
         let decode = |value: Cow<'_, [u8]>| asking.coding.read(&value, Timestamp(filled_at));
         let Some(value) = value.and_then(decode) else {
-            return unreadable();
+            return self.unreadable();
         };
         let fresh_until = if stale {
             now.saturating_sub(nanos(stale_for))
