@@ -2,13 +2,14 @@
 //! the others' calls.
 #![cfg(feature = "axum")]
 
-mod nodes_support;
+#[path = "../cache-core/tests/nodes/cluster.rs"]
+mod cluster;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use nodes_support::Cluster;
+use cluster::Cluster;
 use revalidate::{Cache, CachePolicy, revalidate_path, web_method};
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,9 @@
 //! none of them does.
 #![cfg(feature = "axum")]
 
+#[path = "../cache-core/tests/nodes/cluster.rs"]
+mod cluster;
 mod layer_support;
-mod nodes_support;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -13,13 +14,13 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get as on_get;
+use cluster::{Cluster, settle};
 use http::header::{AGE, ETAG};
 use http::{HeaderValue, Request, StatusCode};
 use layer_support::{
     Bypass, Cache, CacheLayer, CachePolicy, Count, Life, Reply, SECOND, cache_tag, fed, get, open,
     request, send, with,
 };
-use nodes_support::{Cluster, settle};
 use tower::Layer;
 
 fn layer(cache: &Cache) -> CacheLayer {

@@ -1,6 +1,8 @@
 //! Two and more nodes over the remote in this process: what one invalidates the others drop, what one
 //! loads the others need not, and what is not known is not served.
 
+#[path = "nodes/cluster.rs"]
+mod cluster;
 #[path = "nodes/losses.rs"]
 mod losses;
 #[path = "nodes/support.rs"]
@@ -12,7 +14,8 @@ use cache_core::remote::Memory;
 use cache_core::respond;
 use cache_core::spi::{self, Begun};
 use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason};
-use support::{Cluster, Source};
+use cluster::Cluster;
+use support::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -38,6 +38,15 @@ async fn nodes(server: &Server, count: usize) -> Vec<Cache> {
     nodes
 }
 
+/// A node beside the server, and one behind a proxy.
+async fn near_and_far(server: &Server) -> (Proxy, Cache, Cache) {
+    let proxy = Proxy::to(server.port).await;
+    let (near, far) = (node_at(&server.url()), node_at(&proxy.url()));
+    near.connected().await;
+    far.connected().await;
+    (proxy, near, far)
+}
+
 /// A row of a database.
 #[derive(Clone, Default)]
 struct Row(Arc<(AtomicU64, AtomicU64)>);
@@ -211,11 +220,7 @@ async fn an_emptied_server_and_killed_connections_lose_no_invalidation() {
 #[tokio::test]
 async fn a_trimmed_log_resets_who_missed_it_alone() {
     let server = Server::new();
-    let proxy = Proxy::to(server.port).await;
-    let near = node_at(&server.url());
-    let far = node_at(&proxy.url());
-    near.connected().await;
-    far.connected().await;
+    let (proxy, near, far) = near_and_far(&server).await;
     let row = Row::default();
     row.set(1);
     assert_eq!(row.read(&far).await, 1);
@@ -238,11 +243,7 @@ async fn a_trimmed_log_resets_who_missed_it_alone() {
 #[tokio::test]
 async fn a_node_that_hears_nothing_serves_nothing_older_than_the_bound() {
     let server = Server::new();
-    let proxy = Proxy::to(server.port).await;
-    let near = node_at(&server.url());
-    let far = node_at(&proxy.url());
-    near.connected().await;
-    far.connected().await;
+    let (proxy, near, far) = near_and_far(&server).await;
     let row = Row::default();
     row.set(1);
     assert_eq!(row.read(&far).await, 1);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{Cluster, Source, settle};
+use crate::cluster::{Cluster, settle};
+use crate::support::Source;
 use cache_core::{Delivery, Life};
 
 const SECOND: Duration = Duration::from_secs(1);
