@@ -413,6 +413,53 @@ async fn requests_that_pass_by_do_not_ask() {
 }
 
 #[tokio::test]
+async fn a_route_that_never_stores_is_not_asked_for() {
+    let (cluster, made) = (Cluster::new(1).await, Count::default());
+    let made_by = made.clone();
+    let page = move || async move {
+        made_by.up();
+        "it says of no response that it may be stored"
+    };
+    let node = Router::new()
+        .route("/{page}", on_get(page))
+        .layer(layer(&cluster[0]));
+    let asked = || cluster[0].stats().remote.unwrap().misses;
+    for page in 0..20 {
+        get(&node, &format!("/{page}")).await;
+    }
+    let learned = asked();
+    for page in 20..40 {
+        get(&node, &format!("/{page}")).await;
+    }
+    assert_eq!((asked(), made.get()), (learned, 40));
+}
+
+#[tokio::test]
+async fn a_part_is_not_asked_for() {
+    let (cluster, made) = (Cluster::new(1).await, Count::default());
+    let proxy = CacheLayer::shared_proxy()
+        .name("proxy")
+        .cache(cluster[0].clone());
+    let made_by = made.clone();
+    let page = move || async move {
+        made_by.up();
+        let fields = [
+            ("content-range", "bytes 0-1/10"),
+            ("cache-control", "max-age=60"),
+        ];
+        (StatusCode::PARTIAL_CONTENT, fields, "01")
+    };
+    let node = Router::new().route("/", on_get(page)).layer(proxy);
+    let reply = send(&node, with("/", &[("range", "bytes=0-1")])).await;
+    assert_eq!(
+        (reply.status, reply.text()),
+        (StatusCode::PARTIAL_CONTENT, "01")
+    );
+    let remote = cluster[0].stats().remote.unwrap();
+    assert_eq!((remote.hits + remote.misses, made.get()), (0, 1));
+}
+
+#[tokio::test]
 async fn a_request_that_demands_a_new_response_gets_one_and_others_get_that() {
     let (cluster, made) = (Cluster::new(3).await, Count::default());
     let node = |cache: &Cache| {
