@@ -141,7 +141,7 @@ impl CacheBuilder {
     /// B: a read that begins longer than this after an invalidation was acknowledged by the remote sees it, on
     /// every node, whatever is cut off, frozen or slow (default: 5 s; at least 100 ms). For no longer than
     /// this, and at least half of it, does a node that cannot know what others invalidate serve what it loaded.
-    /// Each node asks the remote about four to seven times within it.
+    /// Each node asks the remote five to seven times within it.
     ///
     /// # Panics
     ///
