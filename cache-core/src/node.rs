@@ -33,7 +33,7 @@ use crate::key::{Function, KeyRef, Space};
 use crate::marks::Kind;
 use crate::outward::warn_local;
 use crate::remote::{Position, Remote, RemoteError, Session, Token};
-use crate::stats::RemoteStats;
+use crate::stats::{Counters, RemoteStats};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
 
@@ -206,7 +206,7 @@ impl Node {
     }
 
     fn count_error(&self, error: &RemoteError) {
-        self.counters.errors.fetch_add(1, Ordering::Relaxed);
+        Counters::count(&self.counters.errors);
         #[cfg(feature = "metrics")]
         metrics::counter!("revalidate_remote_errors_total").increment(1);
         #[cfg(feature = "tracing")]
@@ -235,7 +235,7 @@ impl Node {
 
     /// Has its tasks see that the cache is gone.
     pub(crate) fn end(&self) {
-        self.nudge.notify_one();
+        self.look_now();
         self.tell();
     }
 
@@ -248,7 +248,7 @@ impl Node {
         {
             known.session = None;
             drop(known);
-            self.nudge.notify_one();
+            self.look_now();
             self.tell();
         }
     }
@@ -329,7 +329,7 @@ impl Engine {
     #[cold]
     pub(crate) fn stays_local(&self, space: &Space) {
         let Some(node) = &self.node else { return };
-        node.counters.local_only.fetch_add(1, Ordering::Relaxed);
+        Counters::count(&node.counters.local_only);
         if lock(&node.local).insert(space.name().to_owned()) {
             warn_local(space.name());
         }

@@ -12,6 +12,7 @@ use crate::clock::Offsets;
 use crate::engine::Engine;
 use crate::marks::Kind;
 use crate::remote::{Bookmark, Logged, Position, Session, Since};
+use crate::stats::Counters;
 use crate::sync::lock;
 use crate::tag::TagName;
 
@@ -76,7 +77,7 @@ impl Engine {
         known.at = None;
         self.forget(&mut known);
         if !first {
-            node.counters.epochs.fetch_add(1, Ordering::Relaxed);
+            Counters::count(&node.counters.epochs);
             #[cfg(feature = "tracing")]
             tracing::warn!(
                 epoch = &**session.epoch(),
@@ -116,7 +117,7 @@ impl Engine {
                 Since::Lost { .. } if known.at != asked.at => Learned::Nothing,
                 Since::Lost { last } => {
                     if known.at.is_some() {
-                        node.counters.resets.fetch_add(1, Ordering::Relaxed);
+                        Counters::count(&node.counters.resets);
                         #[cfg(feature = "tracing")]
                         tracing::warn!(
                             "the log does not reach back to what this node knows: its cache begins anew"
@@ -205,7 +206,7 @@ impl Engine {
         if record.origin == node.origin {
             return;
         }
-        node.counters.learned.fetch_add(1, Ordering::Relaxed);
+        Counters::count(&node.counters.learned);
         #[cfg(feature = "metrics")]
         metrics::counter!("revalidate_remote_invalidations_total").increment(1);
         let named = |names: &[Arc<str>]| names.iter().map(TagName::from_raw).collect::<Vec<_>>();

@@ -21,6 +21,7 @@ use crate::load::within;
 use crate::marks::{Marked, examine};
 use crate::reason::Reason;
 use crate::remote::{Coding, Envelope, RemoteError, Token, pack, type_of};
+use crate::stats::Counters;
 use crate::weight::CacheWeight;
 
 /// The most values on their way at once; others stay here.
@@ -308,7 +309,7 @@ impl OnItsWay {
                 &counters.unshared
             }
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        Counters::count(counter);
     }
 }
 

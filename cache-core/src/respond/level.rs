@@ -9,6 +9,7 @@ use super::look::Held;
 use super::{Recording, ResponseKey};
 use crate::cache::Cache;
 use crate::clock::Timestamp;
+use crate::engine::Engine;
 use crate::entry::Entry;
 use crate::key::Key;
 use crate::ledger::Running;
@@ -127,7 +128,7 @@ impl Sharing {
     /// Sends an entry that was stored under `key` to its place.
     pub(super) fn share(
         self,
-        engine: &Arc<crate::engine::Engine>,
+        engine: &Arc<Engine>,
         entry: &Arc<Entry>,
         key: &Key,
         running: Running,
