@@ -1,5 +1,7 @@
 //! What keys are called in Redis.
 
+use std::sync::Arc;
+
 use data_encoding::HEXLOWER;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -19,8 +21,19 @@ impl Names {
         format!("rv:{{{}}}:log:{epoch}", self.0)
     }
 
-    pub(crate) fn tag(&self, name: &str) -> String {
-        format!("rv:{{{}}}:tag:{name}", self.0)
+    /// Gives the name of each tag's record.
+    pub(crate) fn tags<'t>(
+        &self,
+        tags: impl IntoIterator<Item = &'t Arc<str>>,
+        mut give: impl FnMut(&str),
+    ) {
+        let mut name = format!("rv:{{{}}}:tag:", self.0);
+        let prefix = name.len();
+        for tag in tags {
+            name.truncate(prefix);
+            name.push_str(tag);
+            give(&name);
+        }
     }
 
     /// The slot of the log and of all tags.

@@ -107,11 +107,6 @@ impl Connected {
         (&shard.unwrap_or(&self.log).connection, name)
     }
 
-    fn tags<'t>(&self, tags: impl IntoIterator<Item = &'t Arc<str>>) -> Vec<String> {
-        let tags = tags.into_iter().map(|tag| self.redis.names.tag(tag));
-        tags.collect()
-    }
-
     async fn delete(&self, keys: &[Bytes]) -> Result<(), RemoteError> {
         for key in keys {
             let (connection, name) = self.place(key);
@@ -164,11 +159,11 @@ impl Session for Connected {
 
     fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
         Box::pin(async move {
-            let tags = self.tags(record.hard.iter().chain(&record.soft));
             let mut script = self.showing(&APPEND, at);
-            for tag in &tags {
-                script.key(tag);
-            }
+            let tags = record.hard.iter().chain(&record.soft);
+            self.redis.names.tags(tags, |name| {
+                script.key(name);
+            });
             let apart = self.shards.is_some();
             if apart {
                 // Before the record is in the log, for who hears of it and reads the place; and once more after
@@ -180,7 +175,7 @@ impl Session for Connected {
                 }
             }
             script
-                .arg(tags.len())
+                .arg(record.hard.len() + record.soft.len())
                 .arg(self.redis.log_length)
                 .arg(wire::hex(record.origin))
                 .arg(wire::hex(record.nonce))
@@ -200,9 +195,9 @@ impl Session for Connected {
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
         Box::pin(async move {
             let (connection, name) = self.place(&key);
-            let mut get = redis::cmd("GET");
-            get.arg(name);
-            if tags.is_empty() || self.shards.is_some() {
+            if self.shards.is_some() {
+                let mut get = redis::cmd("GET");
+                get.arg(name);
                 let occupant = self.query::<Option<Vec<u8>>>(connection, &get);
                 let (occupant, tokens) = tokio::join!(occupant, self.tokens(tags));
                 return Ok(Read {
@@ -210,15 +205,14 @@ impl Session for Connected {
                     tokens: tokens?,
                 });
             }
-            let mut both = redis::pipe();
-            both.add_command(get).cmd("MGET").arg(self.tags(&tags));
-            let mut connection = connection.clone();
-            let both = both.query_async::<(Option<Vec<u8>>, Value)>(&mut connection);
-            let (occupant, tokens) = both.await.map_err(|error| self.told(&error))?;
-            Ok(Read {
-                occupant: occupant.map(Bytes::from),
-                tokens: wire::tokens(&tokens).ok_or_else(misunderstood)?,
-            })
+            // One server has all of it: one command, and one reply.
+            let mut both = redis::cmd("MGET");
+            both.arg(name);
+            self.redis.names.tags(&tags, |name| {
+                both.arg(name);
+            });
+            let value = self.query(connection, &both).await?;
+            wire::occupied(value).ok_or_else(misunderstood)
         })
     }
 
@@ -228,7 +222,9 @@ impl Session for Connected {
                 return Ok(Vec::new());
             }
             let mut get = redis::cmd("MGET");
-            get.arg(self.tags(&tags));
+            self.redis.names.tags(&tags, |name| {
+                get.arg(name);
+            });
             let value: Value = self.query(&self.log.connection, &get).await?;
             wire::tokens(&value).ok_or_else(misunderstood)
         })
@@ -254,9 +250,9 @@ impl Session for Connected {
     ) -> Reply<'_, Prepared> {
         Box::pin(async move {
             let mut script = self.showing(&PREPARE, Some(at));
-            for tag in self.tags(&tags) {
-                script.key(tag);
-            }
+            self.redis.names.tags(&tags, |name| {
+                script.key(name);
+            });
             script.arg(wire::hex(token)).arg(millis(lasting));
             let answer = self.invoke(&self.log.connection, &script);
             let (tokens, since): (Value, Value) = answer.await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache_core::remote::{Logged, Position, Record, Since, Token};
+use cache_core::remote::{Logged, Position, Read, Record, Since, Token};
 use data_encoding::HEXLOWER;
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,10 @@ pub(crate) fn hex(token: Token) -> String {
 }
 
 fn token(text: &[u8]) -> Option<Token> {
-    let bytes = HEXLOWER.decode(text).ok()?;
-    bytes.try_into().ok().map(Token)
+    let mut token = Token([0; 16]);
+    (text.len() == 32).then_some(())?;
+    HEXLOWER.decode_mut(text, &mut token.0).ok()?;
+    Some(token)
 }
 
 /// A position's id, as commands take it.
@@ -140,6 +142,21 @@ pub(crate) fn tokens(value: &Value) -> Option<Vec<Option<Token>>> {
         .iter()
         .map(|value| text(value).and_then(token));
     Some(tokens.collect())
+}
+
+/// What stands in a place, and the tokens that were asked for with it.
+pub(crate) fn occupied(value: Value) -> Option<Read> {
+    let Value::Array(mut values) = value else {
+        return None;
+    };
+    let tokens = values.get(1..)?.iter();
+    let tokens = tokens.map(|value| text(value).and_then(token)).collect();
+    let occupant = match values.swap_remove(0) {
+        Value::Nil => None,
+        Value::BulkString(bytes) => Some(bytes.into()),
+        _ => return None,
+    };
+    Some(Read { occupant, tokens })
 }
 
 /// The records of a stream, as `XREAD` gives them; none where it waited in vain.
