@@ -6,7 +6,10 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
 
 use smallvec::SmallVec;
 use tokio::sync::watch;
@@ -19,7 +22,7 @@ use crate::marks::TagRecord;
 use crate::permit::Loan;
 use crate::reason::{NotStorable, Reason};
 use crate::store::Store;
-use crate::sync::{AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{AtomicBool, AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, fence, lock};
 
 /// The most shared loads of one key that run at once, detached ones included.
 const MOST_AT_ONCE: usize = 2;
@@ -48,7 +51,6 @@ enum Attached {
 }
 
 /// One shared load.
-#[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) id: u64,
     /// The sequence number read before its load began.
@@ -60,6 +62,15 @@ pub(crate) struct Flight {
     stage: watch::Sender<Stage>,
     /// Where those who wait for it lend it a permit.
     pub(crate) loan: Loan,
+    /// Whether it is to be a task from now on.
+    wanted: AtomicBool,
+    /// Its load, where its caller carries that.
+    carried: OnceLock<Weak<dyn HandOver + Send + Sync>>,
+}
+
+/// A load that can become a task.
+pub(crate) trait HandOver {
+    fn hand_over(&self);
 }
 
 /// How far a flight is.
@@ -116,6 +127,7 @@ impl Passenger {
     }
 
     async fn stage_where(&mut self, mut wanted: impl FnMut(&Stage) -> bool) -> Stage {
+        self.flight.hand_over();
         let stage = self.stage.wait_for(|stage| wanted(stage)).await;
         // The sender lives in the flight, which we hold.
         stage.map_or(Stage::Failed(NotStorable::Cancelled), |stage| stage.clone())
@@ -134,6 +146,47 @@ impl Flight {
     fn overtaken(&self) -> bool {
         let start = self.start();
         self.known.iter().any(|tag| tag.marked_above(start))
+    }
+
+    /// Notes that a caller carries the load. Once.
+    pub(crate) fn carry(&self, load: &Arc<dyn HandOver + Send + Sync>) {
+        let _ = self.carried.set(Arc::downgrade(load));
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Has the load go on as a task, where it is not one: its caller may not poll it for long.
+    fn hand_over(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if let Some(load) = self.carried.get().and_then(Weak::upgrade) {
+            load.hand_over();
+        }
+    }
+
+    /// Leaves the caller who carries the load, if one does: it is a task after this.
+    pub(crate) async fn leave_caller(&self) {
+        if self.carried.get().is_none() {
+            return;
+        }
+        self.wanted.store(true, Ordering::SeqCst);
+        let mut left = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut left, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Flight").field(&self.id).finish()
     }
 }
 
@@ -246,6 +299,8 @@ impl Engine {
             known: known.to_vec(),
             stage: watch::Sender::new(Stage::Running),
             loan: Loan::default(),
+            wanted: AtomicBool::new(false),
+            carried: OnceLock::new(),
         });
         slot.flights.push((Arc::clone(&flight), Attached::Yes));
         Lead {

@@ -4,6 +4,7 @@
 //! [`Call`], which a loader completes.
 
 mod alone;
+mod apart;
 mod fly;
 mod look;
 mod outcome;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use self::fly::{Outcome, Plan, fly};
+use self::fly::{Outcome, Plan, fly, fly_apart};
 pub(crate) use self::look::look;
 use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
@@ -232,9 +233,9 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             Sought::Lead(lead) => {
                 let _waits = self.waits_for(engine, lead.flight.id);
                 let plan = self.plan(&cache, &options, &tags);
-                let mut task = spawn(fly(lead, plan, start));
                 let left = deadline.map(|deadline| deadline.since(engine.clock.now()));
-                match within(&engine.clock, left, task.join()).await {
+                let load = fly_apart(lead, plan, start);
+                match within(&engine.clock, left, load.over()).await {
                     Some(outcome) => self.conclude(engine, outcome),
                     None => self.timed_out(engine, options.timeout),
                 }

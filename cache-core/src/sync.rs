@@ -1,23 +1,26 @@
 //! The primitives that decide an interleaving, behind one name each, so that schedule explorers can
 //! stand in for them: shuttle for the engine, loom for the hand-made atomics of the tag marks.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 #[cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread_local;
 }
 
 #[cfg(revalidate_shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
     pub(crate) use shuttle::thread_local;
 }
 
 #[cfg(all(revalidate_loom, not(revalidate_shuttle)))]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread_local;
 }
@@ -44,6 +47,11 @@ pub(crate) struct Task<T> {
     handle: shuttle::future::JoinHandle<T>,
 }
 
+/// Whether tasks can be started here.
+pub(crate) fn runs_here() -> bool {
+    cfg!(revalidate_shuttle) || tokio::runtime::Handle::try_current().is_ok()
+}
+
 /// Starts `future` as a task of its own.
 #[track_caller]
 pub(crate) fn spawn<F>(future: F) -> Task<F::Output>
@@ -63,11 +71,14 @@ where
     }
 }
 
-impl<T> Task<T> {
-    /// Waits for the task; a panic in it goes on here.
-    pub(crate) async fn join(&mut self) -> T {
+/// Waits for it; a panic in it goes on here.
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let joined = ready!(Pin::new(&mut self.handle).poll(cx));
         #[cfg(not(revalidate_shuttle))]
-        match (&mut self.handle).await {
+        let output = match joined {
             Ok(output) => output,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -75,8 +86,9 @@ impl<T> Task<T> {
                     "the runtime that ran a cache load was shut down while its caller waited"
                 ),
             },
-        }
+        };
         #[cfg(revalidate_shuttle)]
-        (&mut self.handle).await.expect("a load is never aborted")
+        let output = joined.expect("a load is never aborted");
+        Poll::Ready(output)
     }
 }

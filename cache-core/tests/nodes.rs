@@ -1,6 +1,8 @@
 //! Two and more nodes over the remote in this process: what one invalidates the others drop, what one
 //! loads the others need not, and what is not known is not served.
 
+#[path = "nodes/callers.rs"]
+mod callers;
 #[path = "nodes/cluster.rs"]
 mod cluster;
 #[path = "nodes/losses.rs"]

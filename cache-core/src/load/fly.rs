@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::apart::Apart;
 use super::{Finished, Sharing};
 use crate::cache::Cache;
 use crate::caller::Caller;
@@ -68,6 +69,24 @@ impl<V> Plan<V> {
     }
 }
 
+/// Runs one shared load apart from its caller, who may leave.
+pub(super) fn fly_apart<V, R, F>(
+    lead: Lead,
+    plan: Plan<V>,
+    start: impl FnOnce() -> F + Send + 'static,
+) -> Apart<Outcome<V, R>>
+where
+    V: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    F: Future<Output = Finished<V, R>> + Send + 'static,
+{
+    if lead.engine.node.is_none() {
+        return Apart::task(fly(lead, plan, start));
+    }
+    let flight = Arc::clone(&lead.flight);
+    Apart::carried(flight, fly(lead, plan, start))
+}
+
 /// Runs one shared load to its end.
 pub(super) async fn fly<V, R, F>(
     mut lead: Lead,
@@ -80,6 +99,16 @@ where
 {
     let engine = Arc::clone(&lead.engine);
     let asking = plan.asking(&engine, lead.key.space());
+    let mut place = None;
+    if let Some(asking) = &asking {
+        // Boxed: loads within loads hold one another, and without a remote this is no part of them.
+        let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(ask_first(lead, asking));
+        match answer.await {
+            Ok(entry) => return Outcome::Landed(entry, true),
+            Err((back, found)) => (lead, place) = (back, found),
+        }
+        lead.flight.leave_caller().await;
+    }
     let permit = match plan.permit.take() {
         Some(permit) => {
             lead.flight.loan.close();
@@ -93,15 +122,6 @@ where
             permit
         }
     };
-    let mut place = None;
-    if let Some(asking) = &asking {
-        // Boxed: loads within loads hold one another, and without a remote this is no part of them.
-        let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(ask_first(lead, asking));
-        match answer.await {
-            Ok(entry) => return Outcome::Landed(entry, true),
-            Err((back, found)) => (lead, place) = (back, found),
-        }
-    }
     Counters::count(&engine.counters.loads);
     let (loading, context) = Loading::begin(lead, plan, permit, asking.zip(place));
     let finished = Scoped::new(Some(context), async { start().await }).await;

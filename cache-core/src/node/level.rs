@@ -273,6 +273,22 @@ impl Level<'_> {
         Ok(tokens == expected)
     }
 
+    /// The records of an entry's tags, of which the most are known.
+    fn tags(&self, envelope: &Envelope<'_>, known: &[Arc<TagRecord>]) -> Vec<Arc<TagRecord>> {
+        let mut tags = Vec::with_capacity(envelope.tags.len());
+        let mut others = Vec::new();
+        for (name, _) in &envelope.tags {
+            match known.iter().find(|known| **known.name() == **name) {
+                Some(known) => tags.push(Arc::clone(known)),
+                None => others.push(TagName::from_raw(&Arc::from(*name))),
+            }
+        }
+        if !others.is_empty() {
+            tags.extend(self.engine.ledger.records(&others));
+        }
+        tags
+    }
+
     fn unreadable<T>(&self) -> Option<T> {
         Counters::count(&self.node.counters.unreadable);
         None
@@ -290,8 +306,7 @@ impl Level<'_> {
         if envelope.key != &*self.name || envelope.of != type_of::<V>() {
             return self.unreadable();
         }
-        let names: Vec<_> = envelope.names().iter().map(TagName::from_raw).collect();
-        let tags = self.engine.ledger.records(&names);
+        let tags = self.tags(envelope, lead.flight.known());
         // Held from here on: what is invalidated from now on marks them, and what was before is in the outbox.
         if read.refuses(&tags, &self.name) {
             Counters::count(&self.node.counters.refused);

@@ -18,7 +18,7 @@ use crate::tag::TagName;
 /// Past so many tags and keys it is everything that is invalidated.
 const MOST: usize = 10_000;
 /// The most batches that are remembered apart.
-const MOST_RECENT: usize = 1024;
+const MOST_APART: usize = 1024;
 
 /// Invalidations merged into one.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +85,17 @@ struct Held {
     reads: BTreeMap<u64, usize>,
     /// What was acknowledged lately, and when.
     recent: VecDeque<(u64, Batch)>,
+}
+
+/// Remembers a batch; past the most that are remembered apart, the oldest counts as the one after it.
+fn remember(batches: &mut VecDeque<(u64, Batch)>, batch: (u64, Batch)) {
+    batches.push_back(batch);
+    if batches.len() > MOST_APART
+        && let Some((_, oldest)) = batches.pop_front()
+        && let Some((_, next)) = batches.front_mut()
+    {
+        next.merge(oldest);
+    }
 }
 
 /// What waits to be acknowledged.
@@ -160,18 +171,12 @@ impl Outbox {
         held.acknowledgements += 1;
         if !held.reads.is_empty() {
             let number = held.acknowledgements;
-            held.acknowledged.push_back((number, batch.clone()));
+            remember(&mut held.acknowledged, (number, batch.clone()));
         }
         while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
             held.recent.pop_front();
         }
-        held.recent.push_back((now, batch));
-        if held.recent.len() > MOST_RECENT
-            && let Some((_, oldest)) = held.recent.pop_front()
-            && let Some((_, next)) = held.recent.front_mut()
-        {
-            next.merge(oldest);
-        }
+        remember(&mut held.recent, (now, batch));
         drop(held);
         self.delivered.send_replace((last, Some(at)));
     }

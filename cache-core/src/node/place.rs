@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Node;
 use crate::key::{Key, KeyRef, ScopePath, Space};
@@ -14,11 +14,11 @@ const FUNCTION: u8 = b'f';
 const SCOPE: u8 = b's';
 const HTTP: u8 = b'h';
 
-fn push(name: &mut Vec<u8>, part: &str) {
+fn push(name: &mut BytesMut, part: &str) {
     // No part is as long as that; were one, no other name would begin alike.
     let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-    name.extend_from_slice(&length.to_be_bytes());
-    name.extend_from_slice(part.as_bytes());
+    name.put_u32(length);
+    name.put_slice(part.as_bytes());
 }
 
 fn take<'a>(name: &mut &'a [u8]) -> Option<&'a str> {
@@ -32,22 +32,22 @@ fn take<'a>(name: &mut &'a [u8]) -> Option<&'a str> {
 impl Node {
     /// The name of a key's place.
     pub(crate) fn place(&self, key: &KeyRef<'_>) -> Bytes {
-        let mut name = Vec::with_capacity(64);
+        let mut name = BytesMut::with_capacity(128);
         push(&mut name, &self.version);
         match key.space() {
             Space::Function(function) => {
-                name.push(FUNCTION);
+                name.put_u8(FUNCTION);
                 push(&mut name, function.name());
                 push(&mut name, function.version());
             }
             Space::Scope(scope) => {
-                name.push(SCOPE);
+                name.put_u8(SCOPE);
                 push(&mut name, scope.path());
             }
-            Space::Http => name.push(HTTP),
+            Space::Http => name.put_u8(HTTP),
         }
-        name.extend_from_slice(key.bytes());
-        name.into()
+        name.put_slice(key.bytes());
+        name.freeze()
     }
 
     /// The key of a place, where it may be one of this process: of this version, and if it is a

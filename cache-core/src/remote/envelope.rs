@@ -1,8 +1,6 @@
 //! What an entry of the second level looks like: its id, its tags with their tokens, its times, a
 //! checksum, and the value as its codec wrote it. What cannot be opened is a miss, never an error.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -68,10 +66,6 @@ impl Envelope<'_> {
     /// Reads what [`Opened::Entry`] holds.
     pub(crate) fn open(body: &[u8]) -> Option<Envelope<'_>> {
         postcard::from_bytes(body).ok()
-    }
-
-    pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        self.tags.iter().map(|(name, _)| Arc::from(*name)).collect()
     }
 }
 

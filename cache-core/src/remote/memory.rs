@@ -59,6 +59,7 @@ struct Server {
     /// By the run that they are of, as names hold it: what an earlier run stored is found by nobody.
     entries: HashMap<(u64, Bytes), (Bytes, Timestamp)>,
     reachable: bool,
+    answering: bool,
 }
 
 impl Default for Memory {
@@ -92,6 +93,7 @@ impl Memory {
                 tokens: HashMap::new(),
                 entries: HashMap::new(),
                 reachable: true,
+                answering: true,
             })),
             clock,
             changed: Arc::new(watch::Sender::new(0)),
@@ -108,6 +110,12 @@ impl Memory {
     /// Ends every session; until it is reachable again nobody connects.
     pub fn set_reachable(&self, reachable: bool) {
         lock(&self.server).reachable = reachable;
+        self.tell();
+    }
+
+    /// Has calls wait until it answers again, as those of a server that is stopped.
+    pub fn set_answering(&self, answering: bool) {
+        lock(&self.server).answering = answering;
         self.tell();
     }
 
@@ -185,6 +193,7 @@ impl Server {
         Self {
             run: next_run(),
             reachable: true,
+            answering: true,
             ..self.clone()
         }
     }
@@ -282,10 +291,14 @@ struct Connected {
 
 impl Connected {
     /// One step of the server.
-    fn step<T: Send>(
+    async fn step<T: Send>(
         &self,
-        step: impl FnOnce(&mut Server, Timestamp) -> T,
+        step: impl FnOnce(&mut Server, Timestamp) -> T + Send,
     ) -> Result<T, RemoteError> {
+        let mut changed = self.memory.changed.subscribe();
+        while !lock(&self.memory.server).answering {
+            let _ = changed.changed().await;
+        }
         let now = self.memory.clock.now();
         let mut server = lock(&self.memory.server);
         if !server.reachable {
@@ -305,7 +318,7 @@ impl Session for Connected {
     }
 
     fn since(&self, at: Option<Position>) -> Reply<'_, Since> {
-        Box::pin(async move { self.step(|server, now| server.since(at, now)) })
+        Box::pin(async move { self.step(|server, now| server.since(at, now)).await })
     }
 
     fn follow(&self, at: Position, limit: Duration) -> Reply<'_, Vec<Logged>> {
@@ -314,9 +327,9 @@ impl Session for Connected {
             let waited = crate::load::within(&self.memory.clock, Some(limit), async {
                 loop {
                     changed.mark_unchanged();
-                    let records = self.step(|server, _| {
-                        server.after(at).take(MOST_AT_ONCE).collect::<Vec<_>>()
-                    })?;
+                    let records = self
+                        .step(|server, _| server.after(at).take(MOST_AT_ONCE).collect::<Vec<_>>())
+                        .await?;
                     if !records.is_empty() {
                         return Ok(records);
                     }
@@ -329,18 +342,20 @@ impl Session for Connected {
 
     fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
         Box::pin(async move {
-            let appended = self.step(|server, now| {
-                for key in &record.keys {
-                    server.entries.remove(&(self.run, key.clone()));
-                }
-                for tag in record.hard.iter().chain(&record.soft) {
-                    if let Some((token, _)) = server.tokens.get_mut(tag) {
-                        *token = record.nonce;
+            let appended = self
+                .step(|server, now| {
+                    for key in &record.keys {
+                        server.entries.remove(&(self.run, key.clone()));
                     }
-                }
-                let position = server.push(record.nonce, Some(record), now);
-                (position, server.since(at, now))
-            })?;
+                    for tag in record.hard.iter().chain(&record.soft) {
+                        if let Some((token, _)) = server.tokens.get_mut(tag) {
+                            *token = record.nonce;
+                        }
+                    }
+                    let position = server.push(record.nonce, Some(record), now);
+                    (position, server.since(at, now))
+                })
+                .await?;
             self.memory.tell();
             Ok(appended)
         })
@@ -355,11 +370,12 @@ impl Session for Connected {
                     .map(|(entry, _)| entry.clone()),
                 tokens: server.tokens_of(&tags),
             })
+            .await
         })
     }
 
     fn tokens(&self, tags: Vec<Arc<str>>) -> Reply<'_, Vec<Option<Token>>> {
-        Box::pin(async move { self.step(|server, _| server.tokens_of(&tags)) })
+        Box::pin(async move { self.step(|server, _| server.tokens_of(&tags)).await })
     }
 
     fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {
@@ -372,6 +388,7 @@ impl Session for Connected {
                 place.insert((placeholder, now.plus(lasting)));
                 true
             })
+            .await
         })
     }
 
@@ -396,6 +413,7 @@ impl Session for Connected {
                     since: server.since(Some(at), now),
                 }
             })
+            .await
         })
     }
 
@@ -416,6 +434,7 @@ impl Session for Connected {
                     _ => false,
                 },
             )
+            .await
         })
     }
 }

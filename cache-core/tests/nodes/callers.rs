@@ -1,0 +1,61 @@
+//! Callers who leave, or do not poll, while the second level is asked for them.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::cluster::Cluster;
+use crate::support::Source;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One node, whose server does not answer; it may run one load at once.
+async fn unanswered() -> Cluster {
+    let cluster = Cluster::with(1, |builder| builder.max_concurrent_loads(1)).await;
+    cluster.server.set_answering(false);
+    cluster
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_poll_holds_up_none_who_wait_for_its_load() {
+    let cluster = unanswered().await;
+    let source = Source::new(1);
+    let mut slow = pin!(source.fetch(&cluster[0], "a", ["rows"]));
+    assert!(poll_once(slow.as_mut()).is_pending());
+    let quick = source.fetch(&cluster[0], "a", ["rows"]);
+    assert_eq!(cluster.while_time_passes(quick).await, 1);
+    assert_eq!((slow.await, source.loads()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_poll_keeps_nobody_from_loading() {
+    let cluster = unanswered().await;
+    let source = Source::new(1);
+    let mut slow = pin!(source.fetch(&cluster[0], "a", ["rows"]));
+    assert!(poll_once(slow.as_mut()).is_pending());
+    let mut other = pin!(source.fetch(&cluster[0], "b", ["rows"]));
+    for _ in 0..2 {
+        assert!(poll_once(other.as_mut()).is_pending());
+        cluster.pass(SECOND).await;
+    }
+    assert_eq!(poll_once(other.as_mut()), Poll::Ready(1));
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_does_not_stop_what_it_began() {
+    let cluster = unanswered().await;
+    let source = Source::new(1);
+    {
+        let mut left = pin!(source.fetch(&cluster[0], "a", ["rows"]));
+        assert!(poll_once(left.as_mut()).is_pending());
+    }
+    cluster.pass(SECOND).await;
+    assert_eq!(source.loads(), 1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    assert_eq!(source.loads(), 1);
+}
