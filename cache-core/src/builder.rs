@@ -170,18 +170,22 @@ impl CacheBuilder {
         self
     }
 
-    /// How long one answer of the remote is waited for (default: 500 ms): a load goes on without it then.
+    /// How long one answer of the remote is waited for (default: 500 ms; at least 1 ms): a load goes on without
+    /// it then.
     ///
     /// # Panics
     ///
     /// On text that is no duration.
     #[track_caller]
     pub fn remote_timeout(mut self, limit: impl Into<Span>) -> Self {
-        self.node.limit = limit.into().into();
+        let least = std::time::Duration::from_millis(1);
+        self.node.limit = std::time::Duration::from(limit.into()).max(least);
         self
     }
 
-    /// How long an invalidation that is awaited waits to be acknowledged by the remote (default: 1 s).
+    /// How long an invalidation that is awaited waits to be acknowledged by the remote (default: 1 s; 0: not at
+    /// all, it is [`Delivery::Queued`](crate::Delivery::Queued) at once). While the remote is away each waits so
+    /// long, and with it the handler that awaits it.
     ///
     /// # Panics
     ///

@@ -59,6 +59,8 @@ pub(crate) struct Rest {
     pub(crate) partial: Option<NotStorable>,
     /// Made from a value that was stale already.
     pub(crate) born_stale: bool,
+    /// Another node's, as the second level had it.
+    pub(crate) promoted: bool,
     /// Made although a load inside failed: what is made from it may not be stored either.
     pub(crate) failed: bool,
     /// Its key, or that of a value inside, holds what says who is calling; a key of HTTP shows no such thing.
@@ -140,6 +142,7 @@ impl<V> Entry<V> {
                 weight: 0,
                 partial: None,
                 born_stale: false,
+                promoted: false,
                 failed: false,
                 by_caller: false,
             }),

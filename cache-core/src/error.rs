@@ -86,14 +86,13 @@ pub struct ShutdownError {
 )]
 pub struct InstallError;
 
-/// A text is neither a duration nor a profile.
+/// A text is no duration, nor, where one would do, a profile.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error(
-    "{text:?} is no lifetime ({problem}): write whole seconds, a duration such as \"1h30m\", or one of the profiles seconds, minutes, hours, days, weeks, max"
-)]
+#[error("{text:?} is no {}", self.wanted())]
 pub struct LifeError {
     text: String,
     problem: String,
+    profiles: bool,
 }
 
 impl LifeError {
@@ -101,6 +100,27 @@ impl LifeError {
         Self {
             text: text.chars().take(64).collect(),
             problem: problem.to_string(),
+            profiles: false,
+        }
+    }
+
+    /// The same of where a profile would do as well.
+    pub(crate) const fn nor_a_profile(mut self) -> Self {
+        self.profiles = true;
+        self
+    }
+
+    fn wanted(&self) -> String {
+        let problem = &self.problem;
+        if self.profiles {
+            format!(
+                "lifetime ({problem}): write whole seconds, a duration such as \"1h30m\", or one of the profiles \
+                 seconds, minutes, hours, days, weeks, max"
+            )
+        } else {
+            format!(
+                "duration ({problem}): write whole seconds, or a duration such as \"1h30m\" or \"500ms\""
+            )
         }
     }
 }

@@ -314,7 +314,10 @@ impl FromStr for Life {
     fn from_str(text: &str) -> Result<Self, LifeError> {
         match Self::profile(text) {
             Some(life) => Ok(life),
-            None => text.parse::<Span>().map(|span| Self::from_duration(span.0)),
+            None => text
+                .parse::<Span>()
+                .map(|span| Self::from_duration(span.0))
+                .map_err(LifeError::nor_a_profile),
         }
     }
 }

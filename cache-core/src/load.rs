@@ -512,12 +512,12 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 if passenger.flight.start() >= self.arrival.sequence
                     && entry.is_proven(self.arrival.proven_until, self.arrived)
                 {
-                    return Some(self.take(engine, &entry, self.reason, true));
+                    return Some(self.take(engine, &entry, self.reason_of(&entry), true));
                 }
                 // It began before this caller came, or what it holds did: only what no mark has overtaken will do.
                 let reason = match self.judge(engine, &entry) {
                     _ if entry.partial.is_some() => return None,
-                    Verdict::Fresh { .. } => self.reason,
+                    Verdict::Fresh { .. } => self.reason_of(&entry),
                     Verdict::Stale { servable: true, .. } if !self.fresh_only() => Reason::Stale,
                     Verdict::Stale { .. } | Verdict::Dead(_) => return None,
                 };

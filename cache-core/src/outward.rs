@@ -164,12 +164,13 @@ pub(crate) fn warn_local(name: &str) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
         name,
-        "its values stay in this process: their type cannot go to other nodes"
+        "its values stay in this process: their type cannot go to other nodes. Derive serde's traits for it, or \
+         say `cache(local)`; under a key of your own, give it a `remote_codec` in its `CacheWeight`"
     );
     #[cfg(not(feature = "tracing"))]
     eprintln!(
-        "revalidate: the values of `{name}` stay in this process: their type has no serde `Serialize` and \
-         `Deserialize`; say `cache(local)` where that is meant"
+        "revalidate: the values of `{name}` stay in this process: their type cannot go to other nodes. Derive \
+         serde's traits for it, or say `cache(local)`; under a key of your own, give it a `remote_codec` in its `CacheWeight`"
     );
 }
 

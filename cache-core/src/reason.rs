@@ -83,6 +83,8 @@ pub enum Reason {
     Hit,
     /// A stale value was served: while it is refreshed, or because its load failed or took too long.
     Stale,
+    /// Another node had loaded it: it was found in the second level.
+    Remote,
     /// The cache was asked not to take part, or there is none.
     Bypass,
     /// Nothing was known of the key.
@@ -110,6 +112,7 @@ impl Reason {
         match self {
             Self::Hit => "hit",
             Self::Stale => "stale",
+            Self::Remote => "remote",
             Self::Bypass => "bypass",
             Self::NeverStored => "never-stored",
             Self::Expired => "expired",
@@ -122,21 +125,22 @@ impl Reason {
         }
     }
 
-    /// Whether the value came from the cache.
+    /// Whether the value came from the cache, be it another node's.
     #[must_use]
     pub const fn is_hit(self) -> bool {
-        matches!(self, Self::Hit | Self::Stale)
+        matches!(self, Self::Hit | Self::Stale | Self::Remote)
     }
 
     /// Whether the value had to be loaded.
     #[must_use]
     pub const fn is_miss(self) -> bool {
-        !matches!(self, Self::Hit | Self::Stale | Self::Bypass)
+        !self.is_hit() && !matches!(self, Self::Bypass)
     }
 
-    const PLAIN: [Self; 10] = [
+    const PLAIN: [Self; 11] = [
         Self::Hit,
         Self::Stale,
+        Self::Remote,
         Self::Bypass,
         Self::NeverStored,
         Self::Expired,

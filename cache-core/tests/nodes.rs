@@ -15,7 +15,7 @@ use std::time::Duration;
 use cache_core::remote::Memory;
 use cache_core::respond;
 use cache_core::spi::{self, Begun};
-use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason};
+use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason, observe};
 use cluster::Cluster;
 use support::Source;
 
@@ -28,10 +28,19 @@ async fn a_value_that_one_node_loaded_is_found_by_another() {
     assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 7);
     cluster.shared(0).await;
     source.set(8);
-    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 7);
-    assert_eq!(source.loads(), 1);
-    let stats = cluster[1].stats().remote.expect("it is a node");
-    assert_eq!((stats.hits, stats.connected), (1, true));
+    let (value, reads) = observe(source.fetch(&cluster[1], "a", ["rows"])).await;
+    assert_eq!((value, source.loads()), (7, 1));
+    assert_eq!(
+        (reads[0].reason, reads[0].reason.is_hit()),
+        (Reason::Remote, true)
+    );
+    let stats = cluster[1].stats();
+    assert_eq!(
+        (stats.misses, stats.reasons),
+        (0, vec![(Reason::Remote, 1)])
+    );
+    let remote = stats.remote.expect("it is a node");
+    assert_eq!((remote.hits, remote.connected), (1, true));
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@
 -- after a restart. Each TAG is a tag as the application names it; `*` alone stands for everything.
 -- Returns the id of the record in the log. With Cluster send it to the node of the slot of KEYS[1].
 if redis.replicate_commands then redis.replicate_commands() end
+if not string.match(KEYS[1] or '', '^rv:{[%w._-]+}$') then
+  return redis.error_reply('ERR the key is rv:{NAMESPACE}, as rv:{revalidate}')
+end
 local kind, random = ARGV[1], ARGV[2]
 if kind ~= 'hard' and kind ~= 'soft' then return redis.error_reply('ERR KIND is hard or soft') end
 if #random ~= 32 or string.match(random, '[^0-9a-f]') then

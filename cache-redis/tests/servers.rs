@@ -268,18 +268,19 @@ async fn the_script_for_other_clients_invalidates() {
         .unwrap();
     let random = "0123456789abcdef0123456789abcdef";
     let script = include_str!("../scripts/invalidate.lua");
-    let evaluated = Command::new("redis-cli")
-        .args([
-            "-p",
-            &server.port.to_string(),
-            "EVAL",
-            script,
-            "1",
-            "rv:{revalidate}",
-        ])
-        .args(["hard", random, "contacts", "*"])
-        .output();
-    let evaluated = evaluated.expect("redis-cli: apt-get install redis-tools");
+    let evaluate = |key: &str| {
+        let port = server.port.to_string();
+        let evaluated = Command::new("redis-cli")
+            .args(["-p", &port, "EVAL", script, "1", key])
+            .args(["hard", random, "contacts", "*"])
+            .output();
+        evaluated.expect("redis-cli: apt-get install redis-tools")
+    };
+    // A name that no node reads is told at once.
+    let refused = evaluate("revalidate");
+    let told = String::from_utf8_lossy(&refused.stdout);
+    assert!(told.contains("the key is rv:{NAMESPACE}"), "{refused:?}");
+    let evaluated = evaluate("rv:{revalidate}");
     assert!(evaluated.status.success());
     let Since::After { records, .. } = session.since(Some(at)).await.unwrap() else {
         panic!("it is the same log: {evaluated:?}");

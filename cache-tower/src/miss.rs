@@ -227,9 +227,16 @@ where
                 Turn::Lead(lead) => {
                     let (to, from) = oneshot::channel();
                     let (cache, handled) = (self.cache.clone(), self.handled());
-                    self.count(self.reason, false);
+                    let (reason, began) = (self.reason, self.began);
                     let task = spawn(Load::new(lead, self, paths).run(Some(to)));
-                    let led = match from.await {
+                    let led = from.await;
+                    let reason = match &led {
+                        Ok(Led::Promoted(held)) if held.is_stale() => Reason::Stale,
+                        Ok(Led::Promoted(_)) => Reason::Remote,
+                        _ => reason,
+                    };
+                    respond::count(&cache, reason, false, Some(began));
+                    let led = match led {
                         Ok(led) => led,
                         // Only its own caller sees a handler's panic.
                         Err(_) => {

@@ -115,7 +115,7 @@ pub(crate) fn append_reads(scope: &Scope, headers: &mut HeaderMap) {
         let mut text = identifier(own.unwrap_or_default());
         let _ = match reason {
             Reason::Hit => write!(text, "; hit"),
-            Reason::Stale => write!(text, "; hit; detail=stale"),
+            Reason::Stale | Reason::Remote => write!(text, "; hit; detail={reason}"),
             Reason::Bypass => write!(text, "; fwd=bypass"),
             Reason::Expired | Reason::Tag => write!(text, "; fwd=stale; detail={reason}"),
             _ => write!(text, "; fwd=miss; detail={reason}"),

@@ -86,6 +86,15 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         }
     }
 
+    /// What a call came to that was given an entry which was not there before.
+    pub(super) fn reason_of(&self, entry: &Entry) -> Reason {
+        match (entry.promoted, entry.born_stale) {
+            (true, false) => Reason::Remote,
+            (true, true) => Reason::Stale,
+            (false, _) => self.reason,
+        }
+    }
+
     pub(super) fn conclude<R>(
         &self,
         engine: &Arc<Engine>,
@@ -94,7 +103,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         match outcome {
             Outcome::Landed(entry, _) => match entry.value::<V>().cloned() {
                 Some(value) => {
-                    self.done(engine, Some(&entry), self.reason, false);
+                    self.done(engine, Some(&entry), self.reason_of(&entry), false);
                     Fetched::Value(value)
                 }
                 None => unreachable!("a flight lands with the type it was led for"),

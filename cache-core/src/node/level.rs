@@ -356,6 +356,7 @@ impl Level<'_> {
         entry.kept_stale = nanos(envelope.kept_stale);
         entry.by_caller = envelope.by_caller;
         entry.born_stale = stale;
+        entry.promoted = true;
         Some((entry, storable))
     }
 }
