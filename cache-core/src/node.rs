@@ -31,7 +31,7 @@ use crate::engine::Engine;
 use crate::entry::{Entry, Unproven};
 use crate::key::{Function, KeyRef, Space};
 use crate::marks::Kind;
-use crate::outward::warn_local;
+use crate::outward::{tell_remote_answers, warn_local, warn_remote_failed};
 use crate::remote::{Position, Remote, RemoteError, Session, Token};
 use crate::stats::{Counters, RemoteStats};
 use crate::sync::{Mutex, lock};
@@ -136,6 +136,8 @@ pub(crate) struct Node {
     /// Has the keeper look at once.
     nudge: Notify,
     kept: AtomicBool,
+    /// It was said that the remote fails.
+    failing: AtomicBool,
     /// Whose values cannot go to other nodes: it was said.
     local: Mutex<HashSet<String>>,
 }
@@ -163,6 +165,7 @@ impl Node {
             changed: watch::Sender::new(0),
             nudge: Notify::new(),
             kept: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             local: Mutex::default(),
         }
     }
@@ -209,10 +212,19 @@ impl Node {
         Counters::count(&self.counters.errors);
         #[cfg(feature = "metrics")]
         metrics::counter!("revalidate_remote_errors_total").increment(1);
+        // An outage is told of once, however long it is, and so is its end.
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            warn_remote_failed(error);
+        }
         #[cfg(feature = "tracing")]
-        tracing::warn!(%error, "the remote failed: values are loaded, invalidations wait");
-        #[cfg(not(feature = "tracing"))]
-        let _ = error;
+        tracing::debug!(%error, "the remote failed");
+    }
+
+    /// Notes that the remote answered as it should.
+    fn answers(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tell_remote_answers();
+        }
     }
 
     /// Counts an error, and gives up the session where it is of no more use.

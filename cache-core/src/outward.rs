@@ -174,6 +174,23 @@ pub(crate) fn warn_local(name: &str) {
     );
 }
 
+/// Says that the remote fails, once until it answers again.
+#[cold]
+pub(crate) fn warn_remote_failed(error: &crate::remote::RemoteError) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(%error, "the remote failed: values are loaded, invalidations wait until it answers");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!("revalidate: {error}: values are loaded, invalidations wait until it answers");
+}
+
+#[cold]
+pub(crate) fn tell_remote_answers() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("the remote answers again");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!("revalidate: the remote answers again");
+}
+
 /// Says that the installed cache comes after the one that was in use.
 #[cold]
 pub(crate) fn warn_late_install() {

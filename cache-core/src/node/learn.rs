@@ -130,6 +130,9 @@ impl Engine {
                     Learned::Current
                 }
             };
+            if learned == Learned::Current {
+                node.answers();
+            }
             if learned == Learned::Current && !asked.offsets.parted(self.clock.offsets()) {
                 self.prove(node, asked.sent);
             }
