@@ -5,6 +5,8 @@
 mod cluster;
 #[path = "nodes/losses.rs"]
 mod losses;
+#[path = "nodes/shapes.rs"]
+mod shapes;
 #[path = "nodes/support.rs"]
 mod support;
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 /// A value that can go to other nodes: whatever has serde's `Serialize` and `Deserialize` and borrows
-/// nothing, in [MessagePack](https://msgpack.org) without the names of fields.
+/// nothing, in [MessagePack](https://msgpack.org) with the names of fields, as in JSON. What its
+/// `Serialize` leaves out (`#[serde(skip)]`) other nodes do not have.
 ///
 /// A release that changes the type must not read the old one's values. It does not, as the
 /// [build's identity](crate::CacheBuilder::version) is a part of every key of the second level.
@@ -29,7 +30,9 @@ pub trait RemoteValue: Sized {
 impl<T: Serialize + Deserialize<'static>> RemoteValue for T {
     fn write(&self, to: &mut Vec<u8>) -> bool {
         let before = to.len();
-        let written = rmp_serde::encode::write(to, self).is_ok();
+        // With their names: without, a field that is left out (`skip_serializing_if`) would be filled by the
+        // one after it, and of variants without a tag the first of as many fields would be read.
+        let written = rmp_serde::encode::write_named(to, self).is_ok();
         if !written {
             to.truncate(before);
         }
