@@ -279,7 +279,7 @@ impl Node {
     pub(crate) fn knows(&self, space: &Space) {
         if let Space::Function(function) = space {
             let mut functions = lock(&self.functions);
-            functions.insert((function.name(), function.version()), function);
+            functions.insert((function.path(), function.version()), function);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Node {
         match key.space() {
             Space::Function(function) => {
                 name.push(FUNCTION);
-                push(&mut name, function.name());
+                push(&mut name, function.path());
                 push(&mut name, function.version());
             }
             Space::Scope(scope) => {
