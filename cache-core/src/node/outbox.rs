@@ -60,8 +60,7 @@ impl Batch {
                     .any(|tag| self.hard.contains(tag.name()) || self.soft.contains(tag.name())))
     }
 
-    /// As the log has it; each time under a nonce of its own.
-    pub(crate) fn record(&self, origin: Token) -> Record {
+    fn record(&self, origin: Token) -> Record {
         Record {
             origin,
             nonce: Token::random(),
@@ -133,47 +132,14 @@ impl Outbox {
         held.tickets
     }
 
-    /// Takes what waits, to be sent.
-    pub(crate) fn take(&self) -> Option<Batch> {
+    /// Takes what waits, to be sent; by one at a time.
+    pub(crate) fn take(&self) -> Option<Sending<'_>> {
         let mut held = lock(&self.held);
         if held.waiting.is_empty() {
             return None;
         }
-        let taken = std::mem::take(&mut held.waiting);
-        held.sending = taken.clone();
-        Some(taken)
-    }
-
-    /// Takes back what was not acknowledged: it may have been carried out, and is sent again.
-    pub(crate) fn give_back(&self, batch: Batch) {
-        let mut held = lock(&self.held);
-        held.sending = Batch::default();
-        held.waiting.merge(batch);
-    }
-
-    /// Notes, at `now`, the acknowledgement of what was sent. It clears that alone: what was added since
-    /// waits. What was acknowledged before `forgotten` is remembered no longer.
-    pub(crate) fn acknowledge(&self, batch: Batch, at: Bookmark, now: u64, forgotten: u64) {
-        let last = batch.last;
-        let mut held = lock(&self.held);
-        held.sending = Batch::default();
-        held.acknowledgements += 1;
-        if !held.reads.is_empty() {
-            let number = held.acknowledgements;
-            held.acknowledged.push_back((number, batch.clone()));
-        }
-        while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
-            held.recent.pop_front();
-        }
-        held.recent.push_back((now, batch));
-        if held.recent.len() > MOST_RECENT
-            && let Some((_, oldest)) = held.recent.pop_front()
-            && let Some((_, next)) = held.recent.front_mut()
-        {
-            next.merge(oldest);
-        }
-        drop(held);
-        self.delivered.send_replace((last, Some(at)));
+        held.sending = std::mem::take(&mut held.waiting);
+        Some(Sending(self))
     }
 
     /// Puts what was acknowledged since then back in front: the server that did so is not there any more.
@@ -213,6 +179,51 @@ impl Outbox {
         let mut delivered = self.delivered.subscribe();
         let known = delivered.wait_for(|(last, _)| *last >= ticket).await;
         known.ok().and_then(|known| known.1.clone())
+    }
+}
+
+/// What is being sent. Dropped without an acknowledgement, also with the task that sends it, it waits again: it may
+/// have been carried out, and is sent once more.
+#[derive(Debug)]
+pub(crate) struct Sending<'a>(&'a Outbox);
+
+impl Sending<'_> {
+    /// As the log has it; each time under a nonce of its own.
+    pub(crate) fn record(&self, origin: Token) -> Record {
+        lock(&self.0.held).sending.record(origin)
+    }
+
+    /// Notes, at `now`, that it is acknowledged. That clears it alone: what was added since waits. What was
+    /// acknowledged before `forgotten` is remembered no longer.
+    pub(crate) fn acknowledge(self, at: Bookmark, now: u64, forgotten: u64) {
+        let mut held = lock(&self.0.held);
+        let batch = std::mem::take(&mut held.sending);
+        let last = batch.last;
+        held.acknowledgements += 1;
+        if !held.reads.is_empty() {
+            let number = held.acknowledgements;
+            held.acknowledged.push_back((number, batch.clone()));
+        }
+        while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
+            held.recent.pop_front();
+        }
+        held.recent.push_back((now, batch));
+        if held.recent.len() > MOST_RECENT
+            && let Some((_, oldest)) = held.recent.pop_front()
+            && let Some((_, next)) = held.recent.front_mut()
+        {
+            next.merge(oldest);
+        }
+        drop(held);
+        self.0.delivered.send_replace((last, Some(at)));
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        let mut held = lock(&self.0.held);
+        let batch = std::mem::take(&mut held.sending);
+        held.waiting.merge(batch);
     }
 }
 
