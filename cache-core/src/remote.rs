@@ -18,6 +18,7 @@ mod bookmark;
 mod codec;
 mod envelope;
 mod memory;
+mod nesting;
 mod packing;
 
 use std::fmt;
