@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Node;
 use super::learn::{Asked, Learned};
 use super::outbox::Sending;
-use crate::clock::{Clock, Offsets, nanos};
+use crate::clock::{Clock, nanos};
 use crate::engine::Engine;
 use crate::load::within;
 use crate::remote::{Bookmark, Position, RemoteError, Session};
@@ -27,8 +27,9 @@ pub(super) fn begin(engine: &Arc<Engine>, node: &Arc<Node>) {
         let node = &*kept.0;
         let keeping = pin!(keep(&engine, node, &clock));
         let sending = pin!(send(&engine, node, &clock));
-        // Neither outlives the other, and both end before others may begin.
-        unless(keeping, sending).await;
+        let watching = pin!(watch(&engine, node, &clock));
+        // None outlives the others, and all end before others may begin.
+        unless(pin!(unless(keeping, sending)), watching).await;
     }));
 }
 
@@ -122,9 +123,8 @@ async fn follow(
     pause: &mut Duration,
 ) -> Result<(), RemoteError> {
     let mut due = clock.now();
-    let mut offsets = clock.offsets();
     loop {
-        let Some(asked) = asks(engine, node, session, &mut offsets) else {
+        let Some(asked) = asks(engine, node, session) else {
             return match engine.strong_count() {
                 0 => Ok(()),
                 _ => Err(RemoteError::Unreachable("the session was given up".into())),
@@ -158,7 +158,7 @@ async fn follow(
                 }
                 // The server still waits to answer: it is asked beside that, and then waited for again.
                 Some(None) => {
-                    let Some(asked) = asks(engine, node, session, &mut offsets) else {
+                    let Some(asked) = asks(engine, node, session) else {
                         break;
                     };
                     let since = node.answer(clock, session.since(asked.at)).await?;
@@ -174,20 +174,26 @@ async fn follow(
 }
 
 /// What is asked next in this session, while it is the one there is.
-fn asks(
-    engine: &Weak<Engine>,
-    node: &Node,
-    session: &Arc<dyn Session>,
-    offsets: &mut Offsets,
-) -> Option<Asked> {
-    let engine = engine.upgrade()?;
-    let now = engine.clock.offsets();
-    if offsets.parted(now) {
-        engine.disprove(node);
-    }
-    *offsets = now;
-    let asked = node.ask(&engine)?;
+fn asks(engine: &Weak<Engine>, node: &Node, session: &Arc<dyn Session>) -> Option<Asked> {
+    let asked = node.ask(&*engine.upgrade()?)?;
     Arc::ptr_eq(&asked.session, session).then_some(asked)
+}
+
+/// Looks every fifth of the bound whether the machine has slept, whatever the server does meanwhile.
+async fn watch(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
+    let mut offsets = clock.offsets();
+    loop {
+        clock.sleep(node.settings.bound / 5).await;
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        let now = clock.offsets();
+        if offsets.parted(now) {
+            engine.disprove(node);
+            node.look_now();
+        }
+        offsets = now;
+    }
 }
 
 /// A future's output, unless another is over first.

@@ -188,13 +188,13 @@ impl Engine {
         }
     }
 
-    /// Takes back what was proven: the machine slept since, for nobody knows how long.
+    /// Takes back what was proven: the machine slept since.
     pub(super) fn disprove(&self, node: &Node) {
         // Proofs are published under this lock.
         let _known = lock(&node.known);
         if node.is_bounded() {
             node.last_current.store(0, Ordering::Release);
-            self.ledger.prove_until(0);
+            self.ledger.disprove(self.clock.now().0);
         }
     }
 
