@@ -23,6 +23,8 @@ use crate::wire;
 
 /// The most records in one reply.
 const MOST_AT_ONCE: usize = 512;
+/// How long at most a place is barred whose key is being removed. Where that failed in between it is tried again.
+const BARRED: Duration = Duration::from_secs(60);
 
 /// A session.
 pub(crate) struct Connected {
@@ -112,6 +114,17 @@ impl Connected {
         tags.collect()
     }
 
+    /// Puts into the places of keys what nobody can replace, while it lasts.
+    async fn bar(&self, keys: &[Bytes]) -> Result<(), RemoteError> {
+        for key in keys {
+            let (connection, name) = self.place(key);
+            let mut set = redis::cmd("SET");
+            set.arg(name).arg("").arg("PX").arg(millis(BARRED));
+            self.query::<()>(connection, &set).await?;
+        }
+        Ok(())
+    }
+
     async fn delete(&self, keys: &[Bytes]) -> Result<(), RemoteError> {
         for key in keys {
             let (connection, name) = self.place(key);
@@ -171,9 +184,9 @@ impl Session for Connected {
             }
             let apart = self.shards.is_some();
             if apart {
-                // Before the record is in the log, for who hears of it and reads the place; and once more after
-                // it, for what was put there in between by who had not heard.
-                self.delete(&record.keys).await?;
+                // From before the record is in the log until after it: what somebody put there in between who had
+                // not heard would be read by who had.
+                self.bar(&record.keys).await?;
             } else {
                 for key in &record.keys {
                     script.key(self.place(key).1);

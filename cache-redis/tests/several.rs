@@ -103,6 +103,57 @@ async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
     assert_eq!(followed[0].record.as_ref(), Some(&record));
 }
 
+/// Else who has not heard of it yet could put there what who has would read.
+#[tokio::test]
+async fn while_a_key_is_removed_nobody_takes_its_place() {
+    let servers = cluster().await;
+    let cluster = Redis::cluster([servers[0].url()]).unwrap();
+    let session = cluster.connect().await.unwrap();
+    let at = last(&*session).await;
+    let has = |server: &&Server, names| server.command(&["KEYS", names]).contains("rv:");
+    let log = |server: &&Server| has(server, "rv:{revalidate}:log:*");
+    let log = servers.iter().find(log).expect("it has begun");
+    let held = Token::random();
+    let mut keys = (0..).map(|n| Bytes::from(format!("key {n}")));
+    let key = loop {
+        let key = keys.next().unwrap();
+        assert!(session.hold(key.clone(), held, LONG).await.unwrap());
+        if !has(&log, "rv:revalidate:*") {
+            break key;
+        }
+        session.append(hard("#a", vec![key]), None).await.unwrap();
+    };
+
+    log.command(&["CLIENT", "PAUSE", "20000", "WRITE"]);
+    let occupant = async || {
+        session
+            .read(key.clone(), Vec::new())
+            .await
+            .unwrap()
+            .occupant
+    };
+    let record = hard("#a", vec![key.clone()]);
+    let mut appended = std::pin::pin!(session.append(record, Some(at)));
+    tokio::select! {
+        appended = &mut appended => panic!("the log takes no writes: {appended:?}"),
+        () = until("the place is not as it was", async || {
+            occupant().await.as_deref() != Some(&held.0)
+        }) => {}
+    }
+    let another = Token::random();
+    assert!(!session.hold(key.clone(), another, LONG).await.unwrap());
+    let entry = Bytes::from(vec![1; 40]);
+    for from in [held, another, Token([0; 16])] {
+        let stored = session.store(key.clone(), from, entry.clone(), LONG);
+        assert!(!stored.await.unwrap());
+    }
+
+    log.command(&["CLIENT", "UNPAUSE"]);
+    appended.await.unwrap();
+    assert_eq!(occupant().await, None);
+    assert!(session.hold(key.clone(), another, LONG).await.unwrap());
+}
+
 #[tokio::test]
 async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
     let servers = cluster().await;
