@@ -17,6 +17,9 @@ use crate::tag::TagName;
 
 /// Past so many tags and keys it is everything that is invalidated.
 const MOST: usize = 10_000;
+/// And past so many bytes of them: what the server cannot take within the time for an answer would be sent
+/// again for ever, and grow its log each time.
+const MOST_BYTES: usize = 1 << 20;
 /// The most batches that are remembered apart.
 const MOST_RECENT: usize = 1024;
 
@@ -26,8 +29,16 @@ pub(crate) struct Batch {
     soft: BTreeSet<Arc<str>>,
     hard: BTreeSet<Arc<str>>,
     keys: BTreeSet<Bytes>,
+    /// Of all their names.
+    bytes: usize,
     /// The last ticket in it.
     last: u64,
+}
+
+/// Adds what is not there yet; returns how many bytes that is.
+fn added<T: Ord>(to: &mut BTreeSet<T>, from: BTreeSet<T>, length: fn(&T) -> usize) -> usize {
+    let added = |value: T| Some(length(&value)).filter(|_| to.insert(value));
+    from.into_iter().filter_map(added).sum()
 }
 
 impl Batch {
@@ -40,14 +51,16 @@ impl Batch {
     }
 
     fn merge(&mut self, other: Self) {
-        self.soft.extend(other.soft);
-        self.hard.extend(other.hard);
-        self.keys.extend(other.keys);
+        self.bytes += added(&mut self.soft, other.soft, |name| name.len())
+            + added(&mut self.hard, other.hard, |name| name.len())
+            + added(&mut self.keys, other.keys, Bytes::len);
         self.last = self.last.max(other.last);
-        if self.len() > MOST {
-            self.soft.clear();
-            self.keys.clear();
-            self.hard = BTreeSet::from([Arc::clone(TagName::all().raw())]);
+        if self.len() > MOST || self.bytes > MOST_BYTES {
+            *self = Self {
+                hard: BTreeSet::from([Arc::clone(TagName::all().raw())]),
+                last: self.last,
+                ..Self::default()
+            };
         }
     }
 

@@ -37,6 +37,29 @@ async fn more_invalidations_than_are_kept_are_one_of_everything() {
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
 }
 
+/// More bytes than a server takes at once would never be acknowledged.
+#[tokio::test]
+async fn longer_invalidations_than_are_kept_are_one_of_everything() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 1);
+    source.set(2);
+    let key = |number: usize| number.to_string() + &"k".repeat(1 << 15);
+    invalidate_cut_off(&cluster, async || {
+        for number in 0..31 {
+            drop(cluster[0].remove(key(number)));
+            drop(cluster[0].remove(key(number)));
+        }
+        assert_eq!(cluster[0].stats().remote.unwrap().outbox, 31);
+        cluster[0].remove(key(31)).await.unwrap().delivery
+    })
+    .await;
+    assert_eq!(cluster[0].stats().remote.unwrap().outbox, 1);
+    cluster.pass(6 * SECOND).await;
+    assert_eq!(cluster[0].shutdown().await, Ok(()));
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
 #[tokio::test]
 async fn both_kinds_of_one_tag_are_delivered() {
     let cluster = Cluster::new(2).await;
