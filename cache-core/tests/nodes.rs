@@ -1,6 +1,9 @@
 //! Two and more nodes over the remote in this process: what one invalidates the others drop, what one
 //! loads the others need not, and what is not known is not served.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[path = "nodes/builds.rs"]
+mod builds;
 #[path = "nodes/cluster.rs"]
 mod cluster;
 #[path = "nodes/losses.rs"]
