@@ -83,6 +83,33 @@ async fn a_log_that_was_trimmed_past_a_position_has_lost_it() {
     ));
 }
 
+/// What a later release or somebody's hand wrote: it is everything once, and not at each look.
+#[tokio::test]
+async fn a_record_without_a_nonce_is_a_position_as_well() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    let log = format!("rv:{{revalidate}}:log:{}", session.epoch());
+    for nonce in ["", "short", &"A".repeat(32), &"x".repeat(32)] {
+        let added = server.command(&["XADD", &log, "*", "n", nonce, "later", "release"]);
+        assert!(added.starts_with('$'), "{added}");
+    }
+    let added = server.command(&["XADD", &log, "*", "later", "release"]);
+    assert!(added.starts_with('$'), "{added}");
+    let Since::After { records, .. } = session.since(Some(at)).await.unwrap() else {
+        panic!("it is the same log");
+    };
+    assert_eq!(records.len(), 5);
+    for (number, logged) in records.iter().enumerate() {
+        assert_eq!(logged.record, None);
+        match session.since(Some(logged.at)).await.unwrap() {
+            Since::After { records, .. } => assert_eq!(records.len(), 4 - number),
+            Since::Lost { .. } => panic!("record {number} is there"),
+        }
+    }
+    assert_eq!(last(&*session).await, records[4].at);
+}
+
 #[tokio::test]
 async fn a_killed_connection_ends_the_session_and_the_server_stays_the_same() {
     let server = Server::new();
