@@ -37,6 +37,9 @@ use crate::stats::{Counters, RemoteStats};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
 
+/// Of so many functions and scopes it is said that their values stay here: scopes may be any number.
+const MOST_SAID: usize = 100;
+
 /// What a node serves that cannot know what the others invalidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -330,7 +333,10 @@ impl Engine {
     pub(crate) fn stays_local(&self, space: &Space) {
         let Some(node) = &self.node else { return };
         Counters::count(&node.counters.local_only);
-        if lock(&node.local).insert(space.name().to_owned()) {
+        let mut said = lock(&node.local);
+        if said.len() < MOST_SAID && !said.contains(space.name()) {
+            said.insert(space.name().to_owned());
+            drop(said);
             warn_local(space.name());
         }
     }
