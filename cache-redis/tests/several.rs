@@ -154,6 +154,50 @@ async fn while_a_key_is_removed_nobody_takes_its_place() {
     assert!(session.hold(key.clone(), another, LONG).await.unwrap());
 }
 
+/// A value of a slot that is on its way to another master is loaded, and all others are found as before.
+#[tokio::test]
+async fn a_slot_that_is_being_moved_ends_no_session() {
+    let servers = cluster().await;
+    let session = Redis::cluster([servers[0].url()]).unwrap();
+    let session = session.connect().await.unwrap();
+    let key = Bytes::from_static(b"a key");
+    let held = session.hold(key.clone(), Token::random(), LONG).await;
+    assert!(held.unwrap());
+    let names = |server: &Server| server.command(&["KEYS", "rv:revalidate:*"]);
+    let from = servers
+        .iter()
+        .position(|server| names(server).contains("rv:"));
+    let (from, to) = (&servers[from.unwrap()], &servers[(from.unwrap() + 1) % 3]);
+    let found = names(from);
+    let name = found.lines().find(|line| line.starts_with("rv:")).unwrap();
+    let slot = from.command(&["CLUSTER", "KEYSLOT", name]);
+    let slot = slot.trim_start_matches(':').trim();
+    let id = |server: &Server| {
+        let id = server.command(&["CLUSTER", "MYID"]);
+        id.lines().nth(1).unwrap().to_owned()
+    };
+    let told = to.command(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]);
+    assert!(told.starts_with("+OK"), "{told}");
+    let told = from.command(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &id(to)]);
+    assert!(told.starts_with("+OK"), "{told}");
+    let port = to.port.to_string();
+    let told = from.command(&["MIGRATE", "127.0.0.1", &port, name, "0", "5000"]);
+    assert!(told.starts_with("+OK"), "{told}");
+    let error = session.read(key.clone(), Vec::new()).await.unwrap_err();
+    assert!(!error.ends_session(), "{error}");
+    // Wherever it is, and whatever else is invalidated with it.
+    assert!(names(to).contains(name));
+    let removed = session.append(hard("#a", vec![key.clone()]), None).await;
+    assert!(removed.is_ok(), "{removed:?}");
+    assert!(!names(to).contains(name));
+
+    for server in [to, from] {
+        server.command(&["CLUSTER", "SETSLOT", slot, "NODE", &id(to)]);
+    }
+    let error = session.read(key, Vec::new()).await.unwrap_err();
+    assert!(error.ends_session(), "it has another master now: {error}");
+}
+
 #[tokio::test]
 async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
     let servers = cluster().await;
