@@ -169,6 +169,23 @@ async fn a_machine_that_slept_serves_nothing_of_before() {
     assert_eq!(source.loads(), 2);
 }
 
+/// How long a node keeps a value before it asks again is no part of the value's life.
+#[tokio::test]
+async fn what_is_made_of_a_value_lives_as_long_elsewhere_as_that_does() {
+    let cluster = Cluster::with(2, |builder| builder.max_local_age("10s")).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "inner", ["rows"]).await, 1);
+    cluster.pass(9 * SECOND).await;
+    let (inner, within) = (cluster[0].clone(), source.clone());
+    let load = move || async move { Ok::<_, ()>(within.fetch(&inner, "inner", ["rows"]).await) };
+    let outer = cluster[0].fetch("outer", Life::default(), ["pages"], load);
+    assert_eq!(outer.await, Ok(1));
+    cluster.shared(0).await;
+    cluster.pass(3 * SECOND).await;
+    source.set(2);
+    assert_eq!(source.fetch(&cluster[1], "outer", ["pages"]).await, 1);
+}
+
 #[tokio::test]
 async fn serve_until_ttl_serves_on() {
     let clock = Clock::manual();
