@@ -19,16 +19,22 @@ local function nonce_of(record)
   return string.rep('0', 32)
 end
 
--- The records after that one, or the last one where it is not in the log. An empty log is given a first one.
+-- The records after that one, as many as one answer takes, or the last one where it is not in the log. An empty
+-- log is given a first one.
 local function since(log, id, nonce, most, first)
   redis.call('PEXPIRE', log, 86400000)
   if id ~= '' then
     local found = redis.call('XRANGE', log, id, '+', 'COUNT', most + 2)
     if #found > 0 and found[1][1] == id and nonce_of(found[1][2]) == nonce then
-      table.remove(found, 1)
-      local more = #found > most
-      if more then table.remove(found) end
-      return { 1, more and 1 or 0, found }
+      local after, bytes = {}, 0
+      for i = 2, math.min(#found, most + 1) do
+        local fields = found[i][2]
+        for j = 1, #fields do bytes = bytes + #fields[j] end
+        -- One at least, however large: else a node stands there for ever.
+        if bytes > 1048576 and i > 2 then break end
+        after[i - 1] = found[i]
+      end
+      return { 1, #after + 1 < #found and 1 or 0, after }
     end
   end
   local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)

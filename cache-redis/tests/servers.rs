@@ -110,6 +110,33 @@ async fn a_record_without_a_nonce_is_a_position_as_well() {
     assert_eq!(last(&*session).await, records[4].at);
 }
 
+/// Else a node whose answers take longer than it waits never catches up.
+#[tokio::test]
+async fn large_records_come_in_several_answers() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let mut at = last(&*session).await;
+    let mut sent = Vec::new();
+    for key in 0..3 {
+        // In the log it is twice as long, and two are more than a mebibyte.
+        let keys = vec![Bytes::from(vec![key; 1 << 18])];
+        let record = Record { keys, ..hard("#a") };
+        session.append(record.clone(), None).await.unwrap();
+        sent.push(record);
+    }
+    let mut heard = Vec::new();
+    while heard.len() < sent.len() {
+        let Since::After { records, more } = session.since(Some(at)).await.unwrap() else {
+            panic!("it is the same log");
+        };
+        assert_eq!(records.len(), 1);
+        at = records.last().unwrap().at;
+        heard.extend(records.into_iter().map(|logged| logged.record.unwrap()));
+        assert_eq!(more, heard.len() < sent.len());
+    }
+    assert_eq!(heard, sent);
+}
+
 #[tokio::test]
 async fn a_killed_connection_ends_the_session_and_the_server_stays_the_same() {
     let server = Server::new();
