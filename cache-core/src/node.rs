@@ -13,7 +13,7 @@ mod outbox;
 mod place;
 mod share;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +36,9 @@ use crate::remote::{Position, Remote, RemoteError, Session, Token};
 use crate::stats::{Counters, RemoteStats};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
+
+/// Of so many functions and scopes it is said that their values stay here: scopes may be any number.
+const MOST_SAID: usize = 100;
 
 /// What a node serves that cannot know what the others invalidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +93,8 @@ struct Known {
     session: Option<Arc<dyn Session>>,
     /// Of the server that it last had a session with.
     epoch: Option<Arc<str>>,
+    /// Those before, the last of them.
+    past: VecDeque<Arc<str>>,
     /// The last record before which everything has been applied.
     at: Option<Position>,
     /// Records after that one which were applied, and not yet shown to follow it without a gap.
@@ -291,7 +296,7 @@ impl Node {
     pub(crate) fn knows(&self, space: &Space) {
         if let Space::Function(function) = space {
             let mut functions = lock(&self.functions);
-            functions.insert((function.name(), function.version()), function);
+            functions.insert((function.path(), function.version()), function);
         }
     }
 }
@@ -342,7 +347,10 @@ impl Engine {
     pub(crate) fn stays_local(&self, space: &Space) {
         let Some(node) = &self.node else { return };
         Counters::count(&node.counters.local_only);
-        if lock(&node.local).insert(space.name().to_owned()) {
+        let mut said = lock(&node.local);
+        if said.len() < MOST_SAID && !said.contains(space.name()) {
+            said.insert(space.name().to_owned());
+            drop(said);
             warn_local(space.name());
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn flow(context: &Context, engine: &Arc<Engine>, entry: &Entry, stale
             recorded.partial = entry.partial;
             recorded.filled_at = entry.filled_at;
             recorded.asked_at = entry.asked_at;
-            recorded.fresh_until = entry.fresh_until;
+            recorded.fresh_until = entry.full_until;
             recorded.stale = stale || entry.born_stale;
             recorded.failed = entry.failed;
             recorded.by_caller = entry.by_caller;

@@ -99,3 +99,26 @@ async fn a_remote_that_fails_is_told_of_once_and_so_is_its_end() {
         pass().await;
     }
 }
+
+/// Scopes may be as many as an application has users.
+#[tokio::test]
+async fn values_that_stay_local_are_told_once_of_each_scope_and_of_so_many_alone() {
+    if !is_inside() {
+        let test = "values_that_stay_local_are_told_once_of_each_scope_and_of_so_many_alone";
+        let said = said_by(test);
+        assert_eq!(said.matches("`user 7`").count(), 1, "{said}");
+        assert_eq!(said.matches("stay in this process").count(), 100, "{said}");
+        return;
+    }
+    #[derive(Clone)]
+    struct Local;
+    impl CacheWeight for Local {}
+
+    let cache = Cache::builder().remote(Memory::new()).build();
+    for user in 0..1_000 {
+        let scope = cache.scope(format!("user {user}"));
+        for key in ["a", "b"] {
+            assert!(scope.put(key, Local, "1h", ["rows"]).is_stored());
+        }
+    }
+}
