@@ -148,6 +148,33 @@ async fn a_node_that_is_cut_off_serves_what_it_has_for_the_bound_and_no_longer()
 }
 
 #[tokio::test]
+async fn a_node_whose_machine_slept_serves_nothing_from_before() {
+    let minute = 60 * SECOND;
+    let sleeps = |clock: &Clock| clock.suspend(minute);
+    let is_set = |clock: &Clock| clock.set_system_time(clock.system_time() - minute);
+    for parts in [&sleeps as &dyn Fn(&Clock), &is_set] {
+        let cluster = Cluster::new(2).await;
+        let source = Source::new(1);
+        assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+        cluster.shared(0).await;
+        parts(&cluster.clock);
+        cluster.pass(SECOND).await;
+        // Of the second level, which knows what was invalidated meanwhile.
+        assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+        assert_eq!(source.loads(), 1);
+        // Nor where it is cut off, and cannot know.
+        cluster.server.set_reachable(false);
+        cluster.pass(SECOND).await;
+        assert_eq!(source.fetch(&cluster[0], "b", ["rows"]).await, 1);
+        source.set(2);
+        parts(&cluster.clock);
+        cluster.pass(SECOND).await;
+        assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+        assert_eq!(source.fetch(&cluster[0], "b", ["rows"]).await, 2);
+    }
+}
+
+#[tokio::test]
 async fn serve_until_ttl_serves_on() {
     let clock = Clock::manual();
     let server = Memory::with_clock(clock.clone());

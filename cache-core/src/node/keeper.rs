@@ -1,5 +1,5 @@
-//! What keeps a node current: a session, the log followed in it, the outbox sent in it. Two tasks, which
-//! end with the cache, and begin anew in another runtime where theirs ended.
+//! What keeps a node current: a session, the log followed in it, the outbox sent in it; and a look at the
+//! clocks now and then. Two tasks, which end with the cache, and begin anew in another runtime where theirs ended.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Node;
 use super::learn::{Asked, Learned};
 use super::outbox::Batch;
-use crate::clock::{Clock, Offsets, nanos};
+use crate::clock::{Clock, nanos};
 use crate::engine::Engine;
 use crate::load::within;
 use crate::remote::{Bookmark, Position, RemoteError, Session};
@@ -72,17 +72,39 @@ impl Node {
 
 async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
     let node = &kept.0;
+    let mut connected = pin!(stay_connected(&engine, node, &clock));
+    let watched = pin!(watch_clocks(&engine, node, &clock));
+    unless(&mut connected, watched).await;
+}
+
+/// Has what this node keeps dropped where its machine has slept, with a session or without: the clock by which
+/// all bounds are told stood still, nobody knows for how long. Seen within a fifth of the bound.
+async fn watch_clocks(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
+    let mut offsets = clock.offsets();
+    loop {
+        clock.sleep(node.tick()).await;
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        let now = clock.offsets();
+        if std::mem::replace(&mut offsets, now).parted(now) {
+            engine.woke(node);
+        }
+    }
+}
+
+async fn stay_connected(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
     let mut pause = FIRST_PAUSE;
     let mut advised = false;
     while engine.strong_count() > 0 {
         // A connection takes several answers: the address, the greeting, who it is.
         let limit = 4 * node.settings.limit;
-        let connected = within(&clock, Some(limit), node.remote.connect()).await;
+        let connected = within(clock, Some(limit), node.remote.connect()).await;
         let session = match connected.unwrap_or(Err(RemoteError::TimedOut(limit))) {
             Ok(session) => session,
             Err(error) => {
                 node.count_error(&error);
-                node.pause(&clock, &mut pause).await;
+                node.pause(clock, &mut pause).await;
                 continue;
             }
         };
@@ -90,14 +112,14 @@ async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
             engine.adopt(node, &session);
         }
         if !std::mem::replace(&mut advised, true) {
-            advise(node, &clock, &session).await;
+            advise(node, clock, &session).await;
         }
-        match follow(&engine, node, &clock, &session, &mut pause).await {
+        match follow(engine, node, clock, &session, &mut pause).await {
             Ok(()) => break,
             Err(error) => node.count_error(&error),
         }
         node.leave(&session);
-        node.pause(&clock, &mut pause).await;
+        node.pause(clock, &mut pause).await;
     }
 }
 
@@ -120,9 +142,8 @@ async fn follow(
     pause: &mut Duration,
 ) -> Result<(), RemoteError> {
     let mut due = clock.now();
-    let mut offsets = clock.offsets();
     loop {
-        let Some(asked) = asks(engine, node, session, &mut offsets) else {
+        let Some(asked) = asks(engine, node, session) else {
             return match engine.strong_count() {
                 0 => Ok(()),
                 _ => Err(RemoteError::Unreachable("the session was given up".into())),
@@ -156,7 +177,7 @@ async fn follow(
                 }
                 // The server still waits to answer: it is asked beside that, and then waited for again.
                 Some(None) => {
-                    let Some(asked) = asks(engine, node, session, &mut offsets) else {
+                    let Some(asked) = asks(engine, node, session) else {
                         break;
                     };
                     let since = node.answer(clock, session.since(asked.at)).await?;
@@ -172,19 +193,8 @@ async fn follow(
 }
 
 /// What is asked next in this session, while it is the one there is.
-fn asks(
-    engine: &Weak<Engine>,
-    node: &Node,
-    session: &Arc<dyn Session>,
-    offsets: &mut Offsets,
-) -> Option<Asked> {
-    let engine = engine.upgrade()?;
-    let now = engine.clock.offsets();
-    if offsets.parted(now) {
-        engine.disprove(node);
-    }
-    *offsets = now;
-    let asked = node.ask(&engine)?;
+fn asks(engine: &Weak<Engine>, node: &Node, session: &Arc<dyn Session>) -> Option<Asked> {
+    let asked = node.ask(&*engine.upgrade()?)?;
     Arc::ptr_eq(&asked.session, session).then_some(asked)
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Known, Node};
-use crate::clock::Offsets;
 use crate::engine::Engine;
 use crate::marks::Kind;
 use crate::remote::{Bookmark, Logged, Position, Session, Since};
@@ -23,7 +22,6 @@ pub(crate) struct Asked {
     pub(crate) at: Option<Position>,
     resets: u64,
     sent: u64,
-    offsets: Offsets,
 }
 
 /// What came of an answer.
@@ -46,7 +44,6 @@ impl Node {
             at: known.at,
             resets: known.resets,
             sent: engine.clock.now().0,
-            offsets: engine.clock.offsets(),
         })
     }
 
@@ -130,7 +127,7 @@ impl Engine {
                     Learned::Current
                 }
             };
-            if learned == Learned::Current && !asked.offsets.parted(self.clock.offsets()) {
+            if learned == Learned::Current {
                 self.prove(node, asked.sent);
             }
             learned
@@ -188,13 +185,11 @@ impl Engine {
         }
     }
 
-    /// Takes back what was proven: the machine slept since, for nobody knows how long.
-    pub(super) fn disprove(&self, node: &Node) {
-        // Proofs are published under this lock.
-        let _known = lock(&node.known);
+    /// Drops what is kept here, and marks what runs: what was proven, asked or loaded before the machine slept
+    /// may be older than the clock tells. What is asked from now on is judged by when it was.
+    pub(super) fn woke(self: &Arc<Self>, node: &Node) {
         if node.is_bounded() {
-            node.last_current.store(0, Ordering::Release);
-            self.ledger.prove_until(0);
+            self.invalidate_here(Kind::Local, &[TagName::all()]);
         }
     }
 
