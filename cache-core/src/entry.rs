@@ -57,6 +57,8 @@ pub(crate) struct Rest {
     /// Set where its tags could not all be kept: it cannot be judged, and is given only to those
     /// who were waiting before anything changed.
     pub(crate) partial: Option<NotStorable>,
+    /// Found in the second level: nobody here knows when it was made.
+    pub(crate) promoted: bool,
     /// Made from a value that was stale already.
     pub(crate) born_stale: bool,
     /// Made although a load inside failed: what is made from it may not be stored either.
@@ -139,6 +141,7 @@ impl<V> Entry<V> {
                 tags: tags.into_boxed_slice(),
                 weight: 0,
                 partial: None,
+                promoted: false,
                 born_stale: false,
                 failed: false,
                 by_caller: false,
@@ -153,6 +156,11 @@ impl<V: ?Sized> Entry<V> {
     pub(crate) fn expire_here_by(&mut self, moment: u64) {
         self.fresh_until = self.fresh_until.min(moment);
         self.calm_until = self.calm_until.min(moment);
+    }
+
+    /// The sequence number that it is known to be made after.
+    pub(crate) fn made_after(&self) -> u64 {
+        if self.promoted { 0 } else { self.loaded_at }
     }
 
     /// How long before it expires it is refreshed.

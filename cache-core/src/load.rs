@@ -338,7 +338,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 Boarding::Wait(passenger) => (passenger, false),
             };
             if let Some(sought) = self
-                .join(engine, passenger, deadline, until, may_take)
+                .join(engine, passenger, deadline, until, may_take, floor)
                 .await
             {
                 return sought;
@@ -489,6 +489,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         deadline: Option<Timestamp>,
         until: Timestamp,
         may_take: bool,
+        floor: u64,
     ) -> Option<Sought<V>> {
         let _waits = match self.load_scope() {
             None => None,
@@ -510,6 +511,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             Some(Stage::Landed(entry)) => {
                 if passenger.flight.start() >= self.arrival.sequence
                     && entry.is_proven(self.arrival.proven_until, self.arrived)
+                    && entry.made_after() >= floor
                 {
                     return Some(self.take(engine, &entry, self.reason, true));
                 }

@@ -11,7 +11,7 @@ mod support;
 use std::time::Duration;
 
 use cache_core::remote::Memory;
-use cache_core::respond;
+use cache_core::respond::{self, Scope};
 use cache_core::spi::{self, Begun};
 use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason};
 use cluster::Cluster;
@@ -256,6 +256,44 @@ async fn a_server_that_was_emptied_loses_no_invalidation() {
             assert_eq!(source.fetch(node, "a", ["rows"]).await, 2);
         }
     }
+}
+
+/// As a request of this path.
+async fn on_path<F: Future>(cache: &Cache, path: &str, read: F) -> F::Output {
+    let mut scope = Scope::passing(cache, false);
+    scope.on(path, None);
+    scope.enter(read).await
+}
+
+#[tokio::test]
+async fn what_the_second_level_had_is_older_than_any_path_that_was_dropped() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let read = |node: usize| source.fetch(&cluster[node], "a", ["rows"]);
+    assert_eq!(read(0).await, 1);
+    cluster.shared(0).await;
+    source.set(2);
+    cluster[1].revalidate_path("/page").await.unwrap();
+    // Its value is right for all but the requests of that path, whoever asked for it first.
+    assert_eq!(read(1).await, 1);
+    assert_eq!(on_path(&cluster[1], "/other", read(1)).await, 1);
+    assert_eq!(on_path(&cluster[1], "/page", read(1)).await, 2);
+    assert_eq!((read(1).await, source.loads()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_request_whose_path_was_dropped_takes_nothing_of_another_that_finds_it_in_the_second_level()
+ {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let read = |node: usize| source.fetch(&cluster[node], "a", ["rows"]);
+    assert_eq!(read(0).await, 1);
+    cluster.shared(0).await;
+    source.set(2);
+    cluster[1].revalidate_path("/page").await.unwrap();
+    let both = async { tokio::join!(read(1), on_path(&cluster[1], "/page", read(1))) };
+    assert_eq!(both.await, (1, 2));
+    assert_eq!(source.loads(), 2);
 }
 
 #[tokio::test]

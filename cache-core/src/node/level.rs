@@ -340,6 +340,7 @@ impl Level<'_> {
                 .made_of(self.key, (value, weight), tags, times, &life);
         entry.kept_stale = nanos(envelope.kept_stale);
         entry.by_caller = envelope.by_caller;
+        entry.promoted = true;
         entry.born_stale = stale;
         Some((entry, storable))
     }
