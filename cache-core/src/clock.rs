@@ -65,15 +65,15 @@ enum Source {
 
 struct Manual {
     now: AtomicU64,
-    /// How long the machine has slept, which the other clocks count.
-    slept: AtomicU64,
+    /// The machine's other clocks, which part from this one by hand alone.
+    others: Mutex<Offsets>,
     sleepers: Mutex<Vec<(u64, Waker)>>,
 }
 
 /// Where a manual clock starts: far enough from zero that ages can be subtracted, and a wall time
 /// that HTTP dates can express.
 const MANUAL_START: u64 = 1_000_000_000_000_000;
-const MANUAL_EPOCH: Duration = Duration::from_secs(1_767_225_600);
+const MANUAL_EPOCH: u64 = 1_767_225_600_000_000_000;
 
 impl Clock {
     /// The machine's clock.
@@ -87,7 +87,10 @@ impl Clock {
     pub fn manual() -> Self {
         Self(Source::Manual(Arc::new(Manual {
             now: AtomicU64::new(MANUAL_START),
-            slept: AtomicU64::new(0),
+            others: Mutex::new(Offsets {
+                wall: i128::from(MANUAL_EPOCH) - i128::from(MANUAL_START),
+                boot: 0,
+            }),
             sleepers: Mutex::new(Vec::new()),
         })))
     }
@@ -112,17 +115,34 @@ impl Clock {
         }
     }
 
-    /// Has the machine of a manual clock sleep: wall time goes on, and the clock stands still meanwhile.
+    /// Has the machine of a manual clock sleep for so long: wall time goes on meanwhile, and this clock, which
+    /// lifetimes are judged by, stands still. The node of a cache with a
+    /// [remote](crate::CacheBuilder::remote) notices when the clock is moved on.
     ///
     /// # Panics
     ///
-    /// On the system clock.
+    /// On the system clock, whose machine sleeps when it will.
     #[track_caller]
-    pub fn suspend(&self, lasting: Duration) {
+    pub fn suspend(&self, by: Duration) {
         let Source::Manual(manual) = &self.0 else {
             panic!("only the machine of a clock made by `Clock::manual()` can be suspended");
         };
-        manual.slept.fetch_add(nanos(lasting), Ordering::SeqCst);
+        let mut others = manual.others();
+        others.wall += i128::from(nanos(by));
+        others.boot += i128::from(nanos(by));
+    }
+
+    /// Sets the wall time of a manual clock, as somebody does who sets the machine's.
+    ///
+    /// # Panics
+    ///
+    /// On the system clock, which nobody moves.
+    #[track_caller]
+    pub fn set_system_time(&self, time: SystemTime) {
+        let Source::Manual(manual) = &self.0 else {
+            panic!("only the wall time of a clock made by `Clock::manual()` can be set");
+        };
+        manual.others().wall = since_epoch(time) - i128::from(self.now().0);
     }
 
     /// How long until a manual clock wakes the next who sleeps on it; `None` where nobody does. For who drives
@@ -157,8 +177,9 @@ impl Clock {
         match &self.0 {
             Source::System => SystemTime::now(),
             Source::Manual(manual) => {
-                let awake = self.now().since(Timestamp(MANUAL_START));
-                SystemTime::UNIX_EPOCH + MANUAL_EPOCH + awake + manual.slept()
+                let wall = manual.others().wall + i128::from(self.now().0);
+                let wall = u64::try_from(wall.max(0)).unwrap_or(u64::MAX);
+                SystemTime::UNIX_EPOCH + Duration::from_nanos(wall)
             }
         }
     }
@@ -166,16 +187,13 @@ impl Clock {
     /// How far other clocks of the machine are ahead of this one: they part when the machine sleeps, or when
     /// somebody sets the time.
     pub(crate) fn offsets(&self) -> Offsets {
+        if let Source::Manual(manual) = &self.0 {
+            return *manual.others();
+        }
         let now = i128::from(self.now().0);
-        let wall = self.system_time().duration_since(SystemTime::UNIX_EPOCH);
-        let wall = wall.map_or(0, |wall| i128::from(nanos(wall)));
-        let boot = match &self.0 {
-            Source::System => boot_nanos().map_or(now, i128::from),
-            Source::Manual(manual) => now + i128::from(nanos(manual.slept())),
-        };
         Offsets {
-            wall: wall - now,
-            boot: boot - now,
+            wall: since_epoch(self.system_time()) - now,
+            boot: boot_nanos().map_or(0, |boot| i128::from(boot) - now),
         }
     }
 
@@ -195,6 +213,12 @@ impl Clock {
     }
 }
 
+/// Nanoseconds of wall time; before 1970 it counts as 1970.
+fn since_epoch(time: SystemTime) -> i128 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i128::from(nanos(since)))
+}
+
 /// How far the wall's and the boot's clock are ahead of the one by which lifetimes are judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offsets {
@@ -211,8 +235,8 @@ impl Offsets {
 }
 
 impl Manual {
-    fn slept(&self) -> Duration {
-        Duration::from_nanos(self.slept.load(Ordering::SeqCst))
+    fn others(&self) -> std::sync::MutexGuard<'_, Offsets> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Waker)>> {

@@ -59,7 +59,7 @@ pub(crate) struct Rest {
     pub(crate) partial: Option<NotStorable>,
     /// Made from a value that was stale already.
     pub(crate) born_stale: bool,
-    /// Another node's, as the second level had it.
+    /// Another node's, as the second level had it: nobody here knows when it was made.
     pub(crate) promoted: bool,
     /// Made although a load inside failed: what is made from it may not be stored either.
     pub(crate) failed: bool,
@@ -156,6 +156,11 @@ impl<V: ?Sized> Entry<V> {
     pub(crate) fn expire_here_by(&mut self, moment: u64) {
         self.fresh_until = self.fresh_until.min(moment);
         self.calm_until = self.calm_until.min(moment);
+    }
+
+    /// The sequence number that it is known to be made after.
+    pub(crate) fn made_after(&self) -> u64 {
+        if self.promoted { 0 } else { self.loaded_at }
     }
 
     /// How long before it expires it is refreshed.

@@ -229,7 +229,7 @@ impl Engine {
         let now = self.clock.now().0;
         if let Some(entry) = self.store.get(&key.as_ref())
             && let Verdict::Fresh { early: false } = entry.judge(reading, now)
-            && entry.loaded_at >= floor
+            && entry.made_after() >= floor
         {
             return Boarding::Stored(entry);
         }

@@ -23,7 +23,6 @@ mod engine;
 mod entry;
 mod error;
 mod explain;
-#[cfg(any(revalidate_shuttle, revalidate_loom))]
 #[doc(hidden)]
 pub mod explore;
 mod flight;

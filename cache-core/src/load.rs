@@ -339,7 +339,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
                 Boarding::Wait(passenger) => (passenger, false),
             };
             if let Some(sought) = self
-                .join(engine, passenger, deadline, until, may_take)
+                .join(engine, passenger, deadline, until, may_take, floor)
                 .await
             {
                 return sought;
@@ -490,6 +490,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         deadline: Option<Timestamp>,
         until: Timestamp,
         may_take: bool,
+        floor: u64,
     ) -> Option<Sought<V>> {
         let _waits = match self.load_scope() {
             None => None,
@@ -511,6 +512,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             Some(Stage::Landed(entry)) => {
                 if passenger.flight.start() >= self.arrival.sequence
                     && entry.is_proven(self.arrival, self.arrived)
+                    && entry.made_after() >= floor
                 {
                     return Some(self.take(engine, &entry, self.reason_of(&entry), true));
                 }

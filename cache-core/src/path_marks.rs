@@ -136,7 +136,7 @@ impl Engine {
     ) -> Verdict {
         let verdict = entry.judge(reading, now);
         match context.and_then(|context| context.path.as_ref()) {
-            Some(path) if self.paths.last.load(Ordering::Acquire) > entry.loaded_at => {
+            Some(path) if self.paths.last.load(Ordering::Acquire) > entry.made_after() => {
                 self.judge_for(path, entry, verdict, now)
             }
             _ => verdict,
@@ -145,7 +145,7 @@ impl Engine {
 
     #[cold]
     fn judge_for(&self, path: &RequestPath, entry: &Entry, verdict: Verdict, now: u64) -> Verdict {
-        let at = match (verdict, self.paths.marked(path, entry.loaded_at)) {
+        let at = match (verdict, self.paths.marked(path, entry.made_after())) {
             (Verdict::Dead(_), _) | (_, Marked::Clean) => return verdict,
             (_, Marked::Hard | Marked::Local) => return Verdict::Dead(Reason::Tag),
             (_, Marked::Soft(at)) => at,

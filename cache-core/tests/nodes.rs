@@ -18,7 +18,7 @@ mod support;
 use std::time::Duration;
 
 use cache_core::remote::Memory;
-use cache_core::respond;
+use cache_core::respond::{self, Scope};
 use cache_core::spi::{self, Begun};
 use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason, observe};
 use cluster::Cluster;
@@ -198,6 +198,33 @@ async fn what_is_made_of_a_value_lives_as_long_elsewhere_as_that_does() {
 }
 
 #[tokio::test]
+async fn a_node_whose_machine_slept_serves_nothing_from_before() {
+    let minute = 60 * SECOND;
+    let sleeps = |clock: &Clock| clock.suspend(minute);
+    let is_set = |clock: &Clock| clock.set_system_time(clock.system_time() - minute);
+    for parts in [&sleeps as &dyn Fn(&Clock), &is_set] {
+        let cluster = Cluster::new(2).await;
+        let source = Source::new(1);
+        assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+        cluster.shared(0).await;
+        parts(&cluster.clock);
+        cluster.pass(SECOND).await;
+        // Of the second level, which knows what was invalidated meanwhile.
+        assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+        assert_eq!(source.loads(), 1);
+        // Nor where it is cut off, and cannot know.
+        cluster.server.set_reachable(false);
+        cluster.pass(SECOND).await;
+        assert_eq!(source.fetch(&cluster[0], "b", ["rows"]).await, 1);
+        source.set(2);
+        parts(&cluster.clock);
+        cluster.pass(SECOND).await;
+        assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+        assert_eq!(source.fetch(&cluster[0], "b", ["rows"]).await, 2);
+    }
+}
+
+#[tokio::test]
 async fn serve_until_ttl_serves_on() {
     let clock = Clock::manual();
     let server = Memory::with_clock(clock.clone());
@@ -279,6 +306,44 @@ async fn a_server_that_was_emptied_loses_no_invalidation() {
             assert_eq!(source.fetch(node, "a", ["rows"]).await, 2);
         }
     }
+}
+
+/// As a request of this path.
+async fn on_path<F: Future>(cache: &Cache, path: &str, read: F) -> F::Output {
+    let mut scope = Scope::passing(cache, false);
+    scope.on(path, None);
+    scope.enter(read).await
+}
+
+#[tokio::test]
+async fn what_the_second_level_had_is_older_than_any_path_that_was_dropped() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let read = |node: usize| source.fetch(&cluster[node], "a", ["rows"]);
+    assert_eq!(read(0).await, 1);
+    cluster.shared(0).await;
+    source.set(2);
+    cluster[1].revalidate_path("/page").await.unwrap();
+    // Its value is right for all but the requests of that path, whoever asked for it first.
+    assert_eq!(read(1).await, 1);
+    assert_eq!(on_path(&cluster[1], "/other", read(1)).await, 1);
+    assert_eq!(on_path(&cluster[1], "/page", read(1)).await, 2);
+    assert_eq!((read(1).await, source.loads()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_request_whose_path_was_dropped_takes_nothing_of_another_that_finds_it_in_the_second_level()
+ {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let read = |node: usize| source.fetch(&cluster[node], "a", ["rows"]);
+    assert_eq!(read(0).await, 1);
+    cluster.shared(0).await;
+    source.set(2);
+    cluster[1].revalidate_path("/page").await.unwrap();
+    let both = async { tokio::join!(read(1), on_path(&cluster[1], "/page", read(1))) };
+    assert_eq!(both.await, (1, 2));
+    assert_eq!(source.loads(), 2);
 }
 
 #[tokio::test]

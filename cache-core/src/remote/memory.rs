@@ -16,7 +16,7 @@ use super::{
 use crate::clock::{Clock, Timestamp};
 use crate::sync::{Mutex, lock};
 
-/// The most records in one reply.
+/// The most records in one reply (default).
 const MOST_AT_ONCE: usize = 512;
 /// The most records in the log (default).
 const LOG_LENGTH: usize = 10_000;
@@ -53,6 +53,7 @@ struct Server {
     /// Which server it is: another after every start.
     run: u64,
     log_length: usize,
+    most_at_once: usize,
     last_id: (u64, u64),
     log: BTreeMap<(u64, u64), (Token, Option<Record>)>,
     tokens: HashMap<Arc<str>, (Token, Timestamp)>,
@@ -88,6 +89,7 @@ impl Memory {
             server: Arc::new(Mutex::new(Server {
                 run: next_run(),
                 log_length: LOG_LENGTH,
+                most_at_once: MOST_AT_ONCE,
                 last_id: (0, 0),
                 log: BTreeMap::new(),
                 tokens: HashMap::new(),
@@ -104,6 +106,13 @@ impl Memory {
     #[must_use]
     pub fn log_length(self, records: usize) -> Self {
         lock(&self.server).log_length = records.max(1);
+        self
+    }
+
+    /// Sets how many records one reply shows (default: 512; at least 1): who lacks more asks again.
+    #[must_use]
+    pub fn records_at_once(self, records: usize) -> Self {
+        lock(&self.server).most_at_once = records.max(1);
         self
     }
 
@@ -246,7 +255,7 @@ impl Server {
             };
         };
         let mut after = self.after(at);
-        let records: Vec<_> = after.by_ref().take(MOST_AT_ONCE).collect();
+        let records: Vec<_> = after.by_ref().take(self.most_at_once).collect();
         let more = after.next().is_some();
         Since::After { records, more }
     }
@@ -328,7 +337,10 @@ impl Session for Connected {
                 loop {
                     changed.mark_unchanged();
                     let records = self
-                        .step(|server, _| server.after(at).take(MOST_AT_ONCE).collect::<Vec<_>>())
+                        .step(|server, _| {
+                            let records = server.after(at).take(server.most_at_once);
+                            records.collect::<Vec<_>>()
+                        })
                         .await?;
                     if !records.is_empty() {
                         return Ok(records);

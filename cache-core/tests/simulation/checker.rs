@@ -6,8 +6,10 @@
 //! - on all nodes, from the bound after its acknowledgement on; where replicas take over, only once the
 //!   faults have ended, and if the process that called it lives;
 //! - on all nodes, once the faults have ended and all was delivered, whether it was acknowledged or not,
-//!   if its process lives;
+//!   if its process lives, or ended when all was told;
 //! - for who was given its position, at once.
+//!
+//! A node whose machine has slept may go on for a moment by what held when it fell asleep.
 //!
 //! A soft one demands as much of what is not marked stale, and of what is once the window has passed, which opens
 //! where a node hears of it.
@@ -18,7 +20,8 @@ use std::time::Duration;
 use cache_core::Reason;
 
 use crate::faults::Class;
-use crate::source::{GROUPS, Key, Kind, ROWS, Value, Versions, WINDOW, row_and_version};
+use crate::responses::Given;
+use crate::source::{GROUPS, Key, Kind, ROWS, Versions, WINDOW, row_and_version};
 
 const NOTHING: Versions = [0; ROWS];
 
@@ -29,6 +32,8 @@ pub(crate) enum Covers {
     Group(usize),
     Everything,
     Key(Key),
+    /// The responses of a kind about a row, or all of them.
+    Pages(Kind, Option<usize>),
 }
 
 /// What an invalidation demands.
@@ -42,11 +47,17 @@ pub(crate) struct Demand {
 /// The sum of the demands that hold for somebody.
 #[derive(Clone, Debug, Default)]
 struct Floors {
-    hard: Versions,
-    soft: Versions,
+    hard: Floor,
+    soft: Floor,
     /// Of soft ones whose windows have passed.
-    past: Versions,
+    past: Floor,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Floor {
+    rows: Versions,
     keys: HashMap<Key, Versions>,
+    pages: HashMap<(Kind, usize), Versions>,
 }
 
 /// From when on a demand holds, and for whom.
@@ -69,6 +80,18 @@ struct Called {
     lost: bool,
 }
 
+/// The sleep of a node's machine, and the moment after it in which the node has not noticed.
+#[derive(Clone, Debug)]
+struct Nap {
+    fell_asleep: Duration,
+    /// When it has noticed.
+    until: Duration,
+    /// What held everywhere when it fell asleep.
+    everywhere: Floors,
+    /// What was to hold on it alone; its clock stands still.
+    coming: Vec<(Duration, Holding)>,
+}
+
 /// What one read may get.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
@@ -81,6 +104,8 @@ pub(crate) struct Allowed {
     fresh: Versions,
     /// Of what is.
     stale: Versions,
+    /// The same of responses that this process made: hard, soft, and past the window.
+    here: [Versions; 3],
     /// All was delivered: a node knows what others dropped.
     settled: bool,
 }
@@ -96,6 +121,7 @@ pub(crate) struct Checker {
     coming: BTreeMap<(Duration, u64), Holding>,
     number: u64,
     calls: Vec<Called>,
+    asleep: HashMap<usize, Nap>,
     settled: bool,
     /// Whether every node hears of everything within the bound.
     all_hear: bool,
@@ -107,7 +133,7 @@ impl Demand {
             let covered = match self.covers {
                 Covers::Row(one) => one == row,
                 Covers::Group(group) => row % GROUPS == group,
-                Covers::Everything | Covers::Key(_) => true,
+                Covers::Everything | Covers::Key(_) | Covers::Pages(..) => true,
             };
             if covered {
                 *floor = self.versions[row].max(*floor);
@@ -118,19 +144,43 @@ impl Demand {
 
 impl Floors {
     fn hold(&mut self, demand: Demand, past: bool) {
+        match demand.soft {
+            _ if past => self.past.hold(demand),
+            true => self.soft.hold(demand),
+            false => self.hard.hold(demand),
+        }
+    }
+}
+
+impl Floor {
+    fn hold(&mut self, demand: Demand) {
         match demand.covers {
             Covers::Key(key) => demand.raise(self.keys.entry(key).or_default()),
-            _ if past => demand.raise(&mut self.past),
-            _ if demand.soft => demand.raise(&mut self.soft),
-            _ => demand.raise(&mut self.hard),
+            Covers::Pages(kind, row) => {
+                for row in row.map_or(0..ROWS, |row| row..row + 1) {
+                    demand.raise(self.pages.entry((kind, row)).or_default());
+                }
+            }
+            _ => demand.raise(&mut self.rows),
         }
     }
 
-    fn of(&self, key: Key) -> Versions {
+    /// What a read of a key may get at least. `here`: of what was made where the demands were called.
+    fn of(&self, key: Key, here: bool) -> Versions {
         let removed = self.keys.get(&key);
         // What a page is made of is not removed with it.
         let removed = removed.filter(|_| key.kind != Kind::Page);
-        higher(self.hard, removed.copied().unwrap_or(NOTHING))
+        let removed = removed.copied().unwrap_or(NOTHING);
+        let page = self.pages.get(&(key.kind, key.row()));
+        let mut page = page.copied().unwrap_or(NOTHING);
+        if !here {
+            // Elsewhere the values that a response is made of may be from before.
+            let own = key.rows();
+            let others = page.iter_mut().enumerate();
+            let others = others.filter(|(row, _)| !own.contains(row));
+            others.for_each(|(_, floor)| *floor = 0);
+        }
+        higher(self.rows, higher(removed, page))
     }
 }
 
@@ -149,6 +199,7 @@ impl Checker {
             coming: BTreeMap::new(),
             number: 0,
             calls: Vec::new(),
+            asleep: HashMap::new(),
             settled: false,
         }
     }
@@ -217,6 +268,59 @@ impl Checker {
         }
     }
 
+    /// A process has told all it had to tell, and ends.
+    pub(crate) fn drained(&mut self, now: Duration, process: (usize, u32)) {
+        let calls = self.calls.iter().enumerate();
+        let told = calls.filter(|(_, call)| call.by == process && !call.acknowledged);
+        let told: Vec<_> = told.map(|(number, _)| number).collect();
+        for call in told {
+            self.acknowledged(now, call);
+        }
+    }
+
+    /// A node's machine falls asleep.
+    pub(crate) fn falls_asleep(&mut self, now: Duration, node: usize) {
+        self.hold_what_is_due(now);
+        let all = std::mem::take(&mut self.coming).into_iter();
+        let of_it = |(_, holding): &(_, Holding)| holding.at.is_some_and(|(at, _)| at == node);
+        let (coming, others): (BTreeMap<_, _>, _) = all.partition(of_it);
+        self.coming = others;
+        let coming = coming.into_iter();
+        let nap = Nap {
+            fell_asleep: now,
+            until: Duration::MAX,
+            everywhere: self.everywhere.clone(),
+            coming: coming.map(|((from, _), holding)| (from, holding)).collect(),
+        };
+        self.asleep.insert(node, nap);
+    }
+
+    /// It wakes; it notices once it runs.
+    pub(crate) fn wakes(&mut self, now: Duration, node: usize) {
+        let Some(nap) = self.asleep.get_mut(&node) else {
+            return;
+        };
+        let slept = now - nap.fell_asleep;
+        for (from, holding) in std::mem::take(&mut nap.coming) {
+            self.hold_from(from + slept, holding);
+        }
+    }
+
+    /// A node freezes: it notices nothing.
+    pub(crate) fn freezes(&mut self, now: Duration, node: usize) {
+        let nap = self.asleep.get_mut(&node);
+        if let Some(nap) = nap.filter(|nap| now <= nap.until) {
+            nap.until = Duration::MAX;
+        }
+    }
+
+    /// A node runs, and has noticed by then that it slept.
+    pub(crate) fn runs(&mut self, node: usize, noticed: Duration) {
+        if let Some(nap) = self.asleep.get_mut(&node) {
+            nap.until = nap.until.min(noticed);
+        }
+    }
+
     /// The faults have ended, and all had the time to hear of what was called before then.
     pub(crate) fn settle(&mut self, now: Duration, called_before: Duration) {
         self.settled = true;
@@ -229,14 +333,7 @@ impl Checker {
         }
     }
 
-    /// A read begins. `told`: of what its reader was given the position.
-    pub(crate) fn begins(
-        &mut self,
-        now: Duration,
-        on: (usize, u32),
-        key: Key,
-        told: Option<Demand>,
-    ) -> Allowed {
+    fn hold_what_is_due(&mut self, now: Duration) {
         while let Some(first) = self.coming.first_entry()
             && first.key().0 < now
         {
@@ -250,20 +347,33 @@ impl Checker {
                 }
             }
         }
+    }
+
+    /// A read begins. `told`: of what its reader was given the position.
+    pub(crate) fn begins(
+        &mut self,
+        now: Duration,
+        on: (usize, u32),
+        key: Key,
+        told: Option<Demand>,
+    ) -> Allowed {
+        self.hold_what_is_due(now);
         let here = self.nodes.entry(on).or_default();
-        let mut elsewhere = self.everywhere.of(key);
+        let nap = self.asleep.get(&on.0).filter(|nap| now <= nap.until);
+        let everywhere = nap.map_or(&self.everywhere, |nap| &nap.everywhere);
+        let mut elsewhere = everywhere.hard.of(key, false);
         if let Some(told) = told.filter(|told| !told.soft) {
-            match told.covers {
-                Covers::Key(other) if other != key || key.kind == Kind::Page => {}
-                _ => told.raise(&mut elsewhere),
-            }
+            let mut floor = Floor::default();
+            floor.hold(told);
+            elsewhere = higher(elsewhere, floor.of(key, false));
         }
         Allowed {
             key,
-            least: here.of(key),
+            least: here.hard.of(key, false),
             elsewhere,
-            fresh: higher(here.soft, self.everywhere.soft),
-            stale: higher(here.past, self.everywhere.past),
+            fresh: higher(here.soft.of(key, false), everywhere.soft.of(key, false)),
+            stale: higher(here.past.of(key, false), everywhere.past.of(key, false)),
+            here: [&here.hard, &here.soft, &here.past].map(|floor| floor.of(key, true)),
             settled: self.settled,
         }
     }
@@ -271,9 +381,14 @@ impl Checker {
 
 impl Allowed {
     /// What is wrong with what was read, if anything.
-    pub(crate) fn wrong(&self, value: &Value, reason: Reason) -> Option<String> {
+    pub(crate) fn wrong(&self, given: &Given) -> Option<String> {
+        let Given {
+            ref value,
+            reason,
+            here,
+        } = *given;
         let (window, on_error) = match self.key.kind {
-            Kind::Window => (true, false),
+            Kind::Window | Kind::View | Kind::Overview => (true, false),
             Kind::Fallback => (false, true),
             _ => (false, false),
         };
@@ -288,6 +403,11 @@ impl Allowed {
         } else if window {
             least = higher(least, self.stale);
         }
+        let [hard, soft, past] = self.here;
+        let made = higher(hard, if stale { past } else { soft });
+        if here {
+            least = higher(least, made);
+        }
         value.iter().find_map(|read| {
             let (row, version) = row_and_version(*read);
             (version < least[row]).then(|| {
@@ -296,11 +416,12 @@ impl Allowed {
                     _ => String::new(),
                 };
                 format!(
-                    "version {version} of row {row} was given as {reason}{}{}{}{}",
+                    "version {version} of row {row} was given as {reason}{}{}{}{}{}",
                     of("after this node dropped all before", self.least),
                     of("after another dropped all before", self.elsewhere),
                     of("after a soft invalidation of all before", self.fresh),
                     of("past the window of all before", self.stale),
+                    of("made here after its path was dropped of all before", made),
                 )
             })
         })

@@ -1,4 +1,4 @@
-//! What an application does on one node: reads, reads inside loads, changes and what it invalidates for them.
+//! What an application does on one node: reads, reads inside loads, and how it ends.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache_core::remote::Bookmark;
-use cache_core::{Cache, Clock, Delivery, Invalidating, Reason, cache_tag, observe};
+use cache_core::{Cache, Clock, Reason, cache_tag, explore, observe};
 use fastrand::Rng;
 
-use crate::checker::{Covers, Demand};
+use crate::checker::Demand;
 use crate::node::{Habits, Settings};
-use crate::source::{Failed, GROUPS, Key, Kind, ROWS, Value, group_tag, row_tag, tags_of};
+use crate::responses::{Answer, Given};
+use crate::source::{Failed, GROUPS, Key, Kind, LANGUAGES, ROWS, Value, tags_of};
 use crate::timeline::lock;
 use crate::world::Shared;
 
@@ -33,14 +34,15 @@ pub(crate) struct Site {
 
 /// How a load goes: it waits, reads the source, and waits again.
 #[derive(Clone, Copy)]
-struct Pace {
-    before: Duration,
-    after: Duration,
-    fails: bool,
+pub(crate) struct Pace {
+    pub(crate) before: Duration,
+    pub(crate) after: Duration,
+    /// Below 100; the less the sooner something fails.
+    pub(crate) luck: u8,
 }
 
 impl Pace {
-    fn of(rng: &mut Rng, habits: &Habits) -> Self {
+    pub(crate) fn of(rng: &mut Rng, habits: &Habits) -> Self {
         let slow = rng.u8(0..100) < habits.slow;
         let mut wait = || {
             Duration::from_millis(match rng.u8(0..4) {
@@ -53,20 +55,20 @@ impl Pace {
         Self {
             before,
             after,
-            fails: rng.u8(0..3) == 0,
+            luck: rng.u8(0..100),
         }
     }
 
     const PROMPT: Self = Self {
         before: Duration::ZERO,
         after: Duration::ZERO,
-        fails: false,
+        luck: 99,
     };
 }
 
 /// How a value is read.
 #[derive(Clone, Default)]
-struct How {
+pub(crate) struct How {
     /// Inside a load.
     inside: bool,
     limit: Option<Duration>,
@@ -90,6 +92,7 @@ pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
             2..5 if changes => site.put_from(&mut rng).await,
             5..7 => drop(site.cache.remove_local(site.some_key(&mut rng).cached())),
             7 => drop(site.cache.clear_memory()),
+            8..10 => explore::sweep(&site.cache),
             _ => {
                 let how = How {
                     limit: (rng.u8(0..8) == 0).then(|| Duration::from_millis(rng.u64(5..60))),
@@ -107,7 +110,7 @@ pub(crate) async fn client(site: Arc<Site>, mut rng: Rng) {
 }
 
 impl Site {
-    fn some_row(&self, rng: &mut Rng) -> usize {
+    pub(crate) fn some_row(&self, rng: &mut Rng) -> usize {
         let rare = rng.u8(0..8) == 0;
         rng.usize(
             0..if rare {
@@ -118,37 +121,40 @@ impl Site {
         )
     }
 
-    fn some_key(&self, rng: &mut Rng) -> Key {
+    pub(crate) fn some_key(&self, rng: &mut Rng) -> Key {
         let kinds = &self.settings.habits.kinds;
         let kind = kinds[rng.usize(0..kinds.len())];
         let row = self.some_row(rng);
-        let id = if kind == Kind::Group {
-            row % GROUPS
-        } else {
-            row
+        let id = match kind {
+            Kind::Group => row % GROUPS,
+            Kind::View | Kind::Overview => row + ROWS * rng.usize(0..LANGUAGES),
+            _ => row,
         };
         Key { kind, id }
     }
 
-    /// Of what is put.
-    fn some_put_key(&self, rng: &mut Rng) -> Key {
-        let kinds = [Kind::Row, Kind::Late, Kind::Window];
-        Key {
-            kind: kinds[rng.usize(0..kinds.len())],
-            id: self.some_row(rng),
-        }
-    }
-
-    fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.shared.time.now()
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("n{}", self.process.0)
     }
 
+    /// Unlike that of any other process.
+    pub(crate) const fn number(&self) -> u64 {
+        let (node, process) = self.process;
+        (node as u64) << 32 | process as u64
+    }
+
+    /// Writes down what happened here.
+    pub(crate) fn tells(&self, what: impl FnOnce() -> String) {
+        let time = &self.shared.time;
+        time.tell(|| format!("{} {}", self.name(), what()));
+    }
+
     /// How long somebody has waited here since a moment of this clock.
-    fn waits(&self) -> impl Fn() -> Duration {
+    pub(crate) fn waits(&self) -> impl Fn() -> Duration {
         let (clock, stood_still) = (self.clock.clone(), Arc::clone(&self.stood_still));
         let (began, before) = (clock.now(), stood_still.load(Ordering::SeqCst));
         move || {
@@ -157,7 +163,7 @@ impl Site {
         }
     }
 
-    fn check_wait(&self, what: &str, waited: Duration, limit: Duration) {
+    pub(crate) fn check_wait(&self, what: &str, waited: Duration, limit: Duration) {
         if waited > limit {
             let name = self.name();
             self.shared.time.fail(format!(
@@ -176,32 +182,32 @@ impl Site {
         if let Some(limit) = limit {
             return limit;
         }
+        let one = Duration::from_millis(2 * SLOWEST);
         let load = match key.kind {
             Kind::Page => 3 * self.longest(key.parts()[0], None),
-            Kind::Group => Duration::from_millis(2 * SLOWEST) * 2,
-            _ => Duration::from_millis(2 * SLOWEST),
+            // Of the second level two things may be asked, and it may be made twice: for others, and alone.
+            Kind::View => 2 * one + 3 * remote_timeout + self.settings.lease,
+            Kind::Overview => {
+                2 * (one + 2 * self.longest(key.parts()[0], None))
+                    + 3 * remote_timeout
+                    + self.settings.lease
+            }
+            Kind::Group => 2 * one,
+            _ => one,
         };
         // It waits for another, or for a permit; asks the second level; loads.
         2 * wait_limit + 3 * remote_timeout + self.settings.lease + load
     }
 
     /// Reads, and checks what it got.
-    async fn read(self: &Arc<Self>, key: Key, pace: Pace, how: How) -> Option<Value> {
+    pub(crate) async fn read(self: &Arc<Self>, key: Key, pace: Pace, how: How) -> Option<Given> {
         let told = how.told.as_ref().map(|(_, demand)| *demand);
         let allowed = lock(&self.shared.checker).begins(self.now(), self.process, key, told);
         let waited = self.waits();
-        let fetch = self.fetch(key, pace, how.limit);
-        let (result, reason) = match &how.told {
-            // What is inside a load is awaited, never stale.
-            _ if how.inside => (fetch.await, Reason::Hit),
-            Some((bookmark, _)) => {
-                let (result, reads) = observe(self.cache.read_after(bookmark, fetch)).await;
-                (result, reads.last().map_or(Reason::Hit, |read| read.reason))
-            }
-            None => {
-                let (result, reads) = observe(fetch).await;
-                (result, reads.last().map_or(Reason::Hit, |read| read.reason))
-            }
+        let answer = self.answer(key, pace, &how);
+        let answer = match &how.told {
+            Some((bookmark, _)) => self.cache.read_after(bookmark, answer).await,
+            None => answer.await,
         };
         let mut longest = self.longest(key, how.limit);
         if how.told.is_some() {
@@ -211,8 +217,8 @@ impl Site {
         self.shared.time.tell(|| {
             let name = self.name();
             let inside = if how.inside { " inside" } else { "" };
-            match &result {
-                Ok(value) => {
+            match &answer {
+                Ok(Given { value, reason, .. }) => {
                     let rows: Vec<_> = value
                         .iter()
                         .map(|read| crate::source::row_and_version(*read))
@@ -227,26 +233,52 @@ impl Site {
                 Err(why) => format!("{name} read{inside} {:?} {}: {why:?}", key.kind, key.id),
             }
         });
-        let value = match result {
-            Ok(value) => value,
+        let given = match answer {
+            Ok(given) => given,
             Err(Failed::Timeout) => {
                 self.shared.seen.timeouts.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
             Err(Failed::Load) => return None,
         };
-        if reason == Reason::Stale {
+        if given.reason == Reason::Stale {
             self.shared.seen.stale.fetch_add(1, Ordering::Relaxed);
         }
         self.shared.seen.reads.fetch_add(1, Ordering::Relaxed);
-        if let Some(wrong) = allowed.wrong(&value, reason) {
+        if let Some(wrong) = allowed.wrong(&given) {
             let name = self.name();
             let at = self.now();
             self.shared
                 .time
                 .fail(format!("{name} read {key:?} at {at:?}: {wrong}"));
         }
-        Some(value)
+        Some(given)
+    }
+
+    async fn answer(self: &Arc<Self>, key: Key, pace: Pace, how: &How) -> Answer {
+        if !key.kind.is_response() {
+            let (result, reads) = observe(self.fetch(key, pace, how.limit)).await;
+            let reason = match reads.last() {
+                // What is inside a load is awaited, never stale.
+                Some(read) if !how.inside => read.reason,
+                _ => Reason::Hit,
+            };
+            return Ok(Given {
+                value: result?,
+                reason,
+                here: false,
+            });
+        }
+        let answer = self.respond(key, pace);
+        match how.limit {
+            None => answer.await,
+            // Its caller leaves.
+            Some(limit) => tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = self.clock.sleep(limit) => Err(Failed::Timeout),
+            },
+        }
     }
 
     /// As an application fetches.
@@ -293,143 +325,27 @@ impl Site {
                     inside: true,
                     ..How::default()
                 };
-                value.extend(self.read(part, pace, inside).await.ok_or(Failed::Load)?);
+                let read = self.read(part, pace, inside).await;
+                value.extend(read.ok_or(Failed::Load)?.value);
             }
-            if key.kind == Kind::Fallback && pace.fails {
+            if key.kind == Kind::Fallback && pace.luck < 33 {
                 return Err(Failed::Load);
             }
             Ok(value)
         })
     }
 
-    /// Changes a row, and drops what was made of it.
-    async fn change(self: &Arc<Self>, rng: &mut Rng) {
-        let row = self.some_row(rng);
-        let version = self.shared.source.write(row);
+    /// Ends as a process should that is told to.
+    pub(crate) async fn end(self: Arc<Self>) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let ended = self.cache.shutdown().await;
         self.shared
             .time
-            .tell(|| format!("{} writes row {row}: version {version}", self.name()));
-        if rng.u8(0..4) == 0 {
-            self.clock
-                .sleep(Duration::from_millis(rng.u64(0..10)))
-                .await;
+            .tell(|| format!("{} ends: {ended:?}", self.name()));
+        if ended.is_ok() {
+            self.shared.seen.ended.fetch_add(1, Ordering::Relaxed);
+            lock(&self.shared.checker).drained(self.now(), self.process);
         }
-        let how = rng.u8(0..16);
-        // Nobody need wait for it.
-        let awaited = rng.u8(0..8) > 0;
-        let mut tries = if rng.bool() { 20 } else { 1 };
-        loop {
-            tries -= 1;
-            let (invalidating, call) = self.invalidate(how, row);
-            if !awaited {
-                drop(invalidating);
-                break;
-            }
-            if rng.u8(0..4) == 0 {
-                // The caller's very next read.
-                let key = self.some_key(rng);
-                let pace = Pace::of(rng, &self.settings.habits);
-                let _ = self.read(key, pace, How::default()).await;
-            }
-            if self.delivered(invalidating, call).await || tries == 0 {
-                break;
-            }
-            let tired = self.stopping.load(Ordering::SeqCst);
-            if tired {
-                break;
-            }
-        }
-    }
-
-    fn invalidate(&self, how: u8, row: usize) -> (Invalidating, usize) {
-        let cache = &self.cache;
-        let group = row % GROUPS;
-        let removed = [Kind::Row, Kind::Late, Kind::Window, Kind::Page];
-        let removed = Key {
-            kind: removed[usize::from(how) % removed.len()],
-            id: row,
-        };
-        let (invalidating, covers, soft) = match how {
-            0..5 => (
-                cache.invalidate_cache(row_tag(row)),
-                Covers::Row(row),
-                false,
-            ),
-            5..7 => (
-                cache.invalidate_cache(group_tag(group)),
-                Covers::Group(group),
-                false,
-            ),
-            7 => {
-                let tags = [row_tag(row), "nobody has it".to_owned()];
-                (cache.invalidate_cache(tags), Covers::Row(row), false)
-            }
-            8..11 => (cache.revalidate_tag(row_tag(row)), Covers::Row(row), true),
-            11 => (
-                cache.revalidate_tag(group_tag(group)),
-                Covers::Group(group),
-                true,
-            ),
-            12..15 => (cache.remove(removed.cached()), Covers::Key(removed), false),
-            _ => (cache.clear(), Covers::Everything, false),
-        };
-        let versions = self.shared.source.versions();
-        let now = self.now();
-        let call = lock(&self.shared.checker).called(now, self.process, covers, soft, versions);
-        self.shared.time.tell(|| {
-            let kind = if soft { "softly" } else { "hard" };
-            format!("{} invalidates {covers:?} {kind} ({call})", self.name())
-        });
-        (invalidating, call)
-    }
-
-    /// Waits for a delivery; `true` where it was acknowledged.
-    async fn delivered(&self, invalidating: Invalidating, call: usize) -> bool {
-        let waited = self.waits();
-        let delivered = invalidating.await.expect("it is no misuse");
-        self.check_wait("a delivery", waited(), self.settings.delivery_limit);
-        let now = self.now();
-        self.shared.time.tell(|| {
-            let name = self.name();
-            format!("{name}'s invalidation {call}: {:?}", delivered.delivery)
-        });
-        if delivered.delivery != Delivery::Everywhere {
-            self.shared.seen.queued.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        let demand = lock(&self.shared.checker).acknowledged(now, call);
-        if let Some(bookmark) = delivered.bookmark {
-            *lock(&self.shared.told) = Some((bookmark, demand));
-        }
-        true
-    }
-
-    /// Puts what is true now.
-    fn put(&self, rng: &mut Rng) {
-        let key = self.some_put_key(rng);
-        let value = vec![self.shared.source.read(key.id)];
-        self.shared
-            .time
-            .tell(|| format!("{} puts {key:?}: {:#x}", self.name(), value[0]));
-        let _ = self
-            .cache
-            .put(key.cached(), value, key.life(), tags_of(key.id));
-    }
-
-    /// Reads what it puts, which takes a while.
-    async fn put_from(&self, rng: &mut Rng) {
-        let key = self.some_put_key(rng);
-        let pace = Pace::of(rng, &self.settings.habits);
-        let pending = self.cache.begin(key.cached());
-        self.clock.sleep(pace.before).await;
-        let value = vec![self.shared.source.read(key.id)];
-        self.clock.sleep(pace.after).await;
-        self.shared
-            .time
-            .tell(|| format!("{} puts from {key:?}: {:#x}", self.name(), value[0]));
-        let _ = self
-            .cache
-            .put_from(pending, value, key.life(), tags_of(key.id));
     }
 
     /// When all is quiet: reads everything, and ends as a process should.

@@ -38,6 +38,8 @@ impl Class {
 
 /// A node's clock runs ahead of others by no more in the end.
 const MOST_AHEAD: u64 = 2_000;
+/// A sleep is noticed that is longer than a second.
+const NAP: std::ops::Range<u64> = 1_050..2_000;
 
 /// One thing that goes wrong, or is well again.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,16 @@ pub(crate) enum Fault {
     Start(usize),
     /// A node's clock goes on by so much at once.
     Jump(usize, Duration),
+    /// A node's machine sleeps for so long: its clock stands still.
+    Sleep(usize, Duration),
+    /// It wakes, where it has slept for as long.
+    Wake(usize),
+    /// Somebody sets a node's wall time, by so many milliseconds.
+    Wall(usize, i64),
+    /// The server's clock goes on by so much at once.
+    ServerAhead(Duration),
+    /// A node's process is told to end: its clients do, and what it has to tell is told.
+    Stop(usize),
     /// Nobody can connect, and connections break.
     Down,
     Up,
@@ -75,6 +87,8 @@ pub(crate) enum Fault {
     /// So many of a hundred entries and records are evicted; by a number of its own.
     Evict(u32, u64),
     LogLength(usize),
+    /// The server shows so many records of the log at once.
+    AtOnce(usize),
 }
 
 /// What a run is like.
@@ -131,6 +145,10 @@ impl Plan {
                 let short = Fault::LogLength(rng.usize(1..8));
                 plan.faults.push((Duration::ZERO, short));
             }
+            if rng.u8(0..4) == 0 {
+                let few = Fault::AtOnce(rng.usize(1..4));
+                plan.faults.push((Duration::ZERO, few));
+            }
             for _ in 0..rng.usize(1..9) {
                 plan.add(class, rng);
             }
@@ -145,7 +163,7 @@ impl Plan {
         // Some are shorter than the bound, some longer.
         let end = at + millis(rng.u64(10..1_200));
         let mut add = |at: Duration, fault| self.faults.push((at.min(self.until), fault));
-        match rng.u8(0..if class == Class::Failovers { 22 } else { 18 }) {
+        match rng.u8(0..if class == Class::Failovers { 28 } else { 24 }) {
             0..2 => {
                 let cut = match rng.u8(0..3) {
                     0 => (true, true),
@@ -205,6 +223,34 @@ impl Plan {
             15 => add(at, Fault::Flush),
             16 => add(at, Fault::Evict(rng.u32(10..100), rng.u64(..))),
             17 => add(at, Fault::LogLength(rng.usize(1..8))),
+            18..21 => {
+                // Long enough before all is well.
+                let at = at.min(self.until - millis(NAP.start + 50));
+                let nap = millis(rng.u64(NAP));
+                add(at, Fault::Sleep(node, nap));
+                add(at + nap, Fault::Wake(node));
+                // Mostly it is a while until its network is back.
+                let back = at + nap + millis(rng.u64(0..900));
+                match rng.u8(0..4) {
+                    0 => add(at, Fault::Broken(node)),
+                    1 => {}
+                    _ => {
+                        let (requests, replies) = (true, true);
+                        add(at, Fault::Cut(node, Cut { requests, replies }));
+                        add(back, Fault::Cut(node, Cut::default()));
+                    }
+                }
+            }
+            21 => {
+                let by = rng.i64(-120_000..120_000);
+                add(at, Fault::Wall(node, by));
+            }
+            22 => add(at, Fault::ServerAhead(millis(rng.u64(1_000..180_000)))),
+            23 => {
+                add(at, Fault::Stop(node));
+                add(end, Fault::Crash(node));
+                add(end + millis(rng.u64(0..500)), Fault::Start(node));
+            }
             _ => {
                 // The replica lags a little, and the old one does not know at once.
                 let after = at + millis(rng.u64(0..200));

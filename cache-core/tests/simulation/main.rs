@@ -10,11 +10,13 @@
 //! who wait for one thing in another order.
 #![cfg(not(any(revalidate_shuttle, revalidate_loom)))]
 
+mod changes;
 mod checker;
 mod clients;
 mod faults;
 mod network;
 mod node;
+mod responses;
 mod run;
 mod session;
 mod source;

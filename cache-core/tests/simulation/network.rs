@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use cache_core::remote::{Logged, Memory, Position, Remote, RemoteError, Reply, Session};
+use cache_core::remote::{Logged, Memory, Position, Remote, RemoteError, Reply, Session, Since};
 use tokio::sync::{oneshot, watch};
 
 use crate::session::Wire;
@@ -32,6 +32,9 @@ pub(crate) const CALM: Weather = Weather {
     twice: 0,
 };
 
+/// How soon a message comes again that a node slept through, in microseconds at most.
+const SENT_AGAIN: u64 = 150_000;
+
 /// What does not get through between a node and the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cut {
@@ -41,12 +44,16 @@ pub(crate) struct Cut {
 
 pub(crate) struct Network {
     pub(crate) time: Arc<Timeline>,
+    /// Counts replies that did not show all of the log.
+    pub(crate) more: AtomicU64,
     state: Mutex<State>,
 }
 
 struct State {
     weather: Weather,
     cuts: Vec<Cut>,
+    /// What comes for a node that sleeps, to be sent again when it is awake.
+    asleep: Vec<Option<Vec<Message>>>,
     in_charge: Memory,
     /// Those in charge have a number each.
     number: usize,
@@ -64,6 +71,9 @@ pub(crate) struct Connection {
     /// What its calls wait for beside their replies.
     end: watch::Sender<bool>,
 }
+
+/// What happens where a message arrives.
+type Message = Box<dyn FnOnce() + Send>;
 
 /// A reader of the log who waits at the server.
 struct Following {
@@ -92,9 +102,11 @@ impl Network {
     pub(crate) fn new(time: &Arc<Timeline>, nodes: usize, server: Memory) -> Arc<Self> {
         Arc::new(Self {
             time: Arc::clone(time),
+            more: AtomicU64::new(0),
             state: Mutex::new(State {
                 weather: CALM,
                 cuts: vec![Cut::default(); nodes],
+                asleep: (0..nodes).map(|_| None).collect(),
                 in_charge: server,
                 number: 0,
                 connections: Vec::new(),
@@ -113,6 +125,27 @@ impl Network {
 
     pub(crate) fn cut(&self, node: usize, cut: Cut) {
         lock(&self.state).cuts[node] = cut;
+    }
+
+    /// A node sleeps: nothing that is sent to it arrives.
+    pub(crate) fn falls_asleep(&self, node: usize) {
+        lock(&self.state).asleep[node].get_or_insert_default();
+    }
+
+    /// What was sent meanwhile comes once more.
+    pub(crate) fn wakes(&self, node: usize) {
+        let missed = lock(&self.state).asleep[node].take();
+        for message in missed.unwrap_or_default() {
+            let again = self.time.pick(|rng| rng.u64(0..SENT_AGAIN));
+            self.time.after(Duration::from_micros(again), message);
+        }
+    }
+
+    fn arrives(&self, node: usize, message: Message) {
+        if let Some(missed) = &mut lock(&self.state).asleep[node] {
+            return missed.push(message);
+        }
+        message();
     }
 
     /// Puts another server in charge; connections to the one before go on until they are broken.
@@ -208,14 +241,17 @@ impl Network {
             return;
         };
         let (network, connection) = (Arc::clone(self), connection.cloned());
-        self.time.after(delay, move || {
+        let time = Arc::clone(&self.time);
+        let message = move || {
             if connection.is_none_or(|connection| !connection.is_broken())
                 && let Some(told) = lock(&told).take()
                 && told.send(reply).is_ok()
             {
-                network.time.wake(node);
+                time.wake(node);
             }
-        });
+        };
+        self.time
+            .after(delay, move || network.arrives(node, Box::new(message)));
     }
 
     /// Shows who follows a log what there is now.
@@ -277,6 +313,13 @@ impl Network {
 }
 
 impl Connection {
+    /// Notes what a reply showed of the log.
+    pub(crate) fn saw(&self, since: &Since) {
+        if let Since::After { more: true, .. } = since {
+            self.network.more.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn is_broken(&self) -> bool {
         self.broken.load(Ordering::SeqCst)
     }

@@ -1,10 +1,10 @@
-//! A node: a machine with a clock, and on it a process that freezes and crashes.
+//! A node: a machine with a clock, which may sleep, and on it a process that freezes and crashes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cache_core::{Cache, Clock};
+use cache_core::{Cache, Clock, Timestamp};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clients::{self, Site};
@@ -48,7 +48,10 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     /// For how long, in nanoseconds, it stood still or its clock jumped: nobody's waiting.
     pub(crate) stood_still: Arc<AtomicU64>,
-    pub(crate) frozen_since: Option<Duration>,
+    /// By its clock.
+    pub(crate) frozen_since: Option<Timestamp>,
+    /// Since when, and until when at least, by the time of the run.
+    pub(crate) asleep: Option<(Duration, Duration)>,
     pub(crate) process: Option<Process>,
     processes: u32,
 }
@@ -66,6 +69,7 @@ impl Node {
             clock: Clock::manual(),
             stood_still: Arc::default(),
             frozen_since: None,
+            asleep: None,
             process: None,
             processes: 0,
         }
@@ -130,7 +134,7 @@ impl Node {
     /// Runs all that can run.
     pub(crate) fn poll(&self) {
         if let Some(process) = &self.process
-            && self.frozen_since.is_none()
+            && self.is_running()
         {
             process.runtime.block_on(async {
                 tokio::task::yield_now().await;
@@ -146,6 +150,6 @@ impl Node {
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.process.is_some() && self.frozen_since.is_none()
+        self.process.is_some() && self.frozen_since.is_none() && self.asleep.is_none()
     }
 }

@@ -93,7 +93,7 @@ fn replay(class: Class, seed: u64) {
 }
 
 impl Seen {
-    fn each(&self) -> [(&'static str, &AtomicU64); 10] {
+    fn each(&self) -> [(&'static str, &AtomicU64); 14] {
         [
             ("reads", &self.reads),
             ("stale", &self.stale),
@@ -105,6 +105,10 @@ impl Seen {
             ("learned", &self.learned),
             ("epochs", &self.epochs),
             ("resets", &self.resets),
+            ("ended", &self.ended),
+            ("more", &self.more),
+            ("heads", &self.heads),
+            ("pages", &self.pages),
         ]
     }
 
@@ -117,7 +121,7 @@ impl Seen {
     /// What never happened was not tested.
     fn check(&self, class: Class) {
         for (name, count) in self.each() {
-            let only_with_faults = ["queued", "epochs", "resets"].contains(&name);
+            let only_with_faults = ["queued", "epochs", "resets", "ended", "more"].contains(&name);
             assert!(
                 count.load(Ordering::Relaxed) > 0 || (only_with_faults && class == Class::Calm),
                 "{name}: never in all seeds of {class:?}"

@@ -29,7 +29,14 @@ impl Session for Wire {
     }
 
     fn since(&self, at: Option<Position>) -> Reply<'_, Since> {
-        self.0.call("since", move |session| session.since(at))
+        Box::pin(async move {
+            let since = self
+                .0
+                .call("since", move |session| session.since(at))
+                .await?;
+            self.0.saw(&since);
+            Ok(since)
+        })
     }
 
     fn follow(&self, at: Position, limit: Duration) -> Reply<'_, Vec<Logged>> {

@@ -10,6 +10,7 @@ use crate::timeline::lock;
 /// Rows; each belongs to the group of its parity.
 pub(crate) const ROWS: usize = 4;
 pub(crate) const GROUPS: usize = 2;
+pub(crate) const LANGUAGES: usize = 2;
 /// The longest stale window.
 pub(crate) const WINDOW: Duration = Duration::from_millis(700);
 
@@ -47,33 +48,67 @@ pub(crate) enum Kind {
     Group,
     /// Made of three other values.
     Page,
+    /// A response that shows a row.
+    View,
+    /// A response made of a row and of two values.
+    Overview,
 }
 
-pub(crate) const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 8] = [
     Kind::Row,
     Kind::Late,
     Kind::Window,
     Kind::Fallback,
     Kind::Group,
     Kind::Page,
+    Kind::View,
+    Kind::Overview,
 ];
+
+impl Kind {
+    /// Whether it is a response; those are in one of two languages.
+    pub(crate) const fn is_response(self) -> bool {
+        matches!(self, Self::View | Self::Overview)
+    }
+
+    /// The path of a response about a row, and its route.
+    pub(crate) fn page(self, row: usize) -> (String, &'static str) {
+        match self {
+            Self::View => (format!("/views/{row}"), "/views/{row}"),
+            _ => (format!("/overviews/{row}"), "/overviews/{row}"),
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
-    /// A row or a group.
+    /// A row or a group; of a response its language, too.
     pub(crate) id: usize,
 }
 
 impl Key {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         KINDS.into_iter().flat_map(|kind| {
-            let ids = if kind == Kind::Group { GROUPS } else { ROWS };
+            let ids = match kind {
+                Kind::Group => GROUPS,
+                Kind::View | Kind::Overview => LANGUAGES * ROWS,
+                _ => ROWS,
+            };
             (0..ids).map(move |id| Self { kind, id })
         })
     }
 
-    /// As the cache has it.
+    /// The row that a response is about.
+    pub(crate) const fn row(self) -> usize {
+        self.id % ROWS
+    }
+
+    pub(crate) const fn language(self) -> u64 {
+        (self.id / ROWS) as u64
+    }
+
+    /// As the cache has it; there is nothing under those of responses, whose keys are requests.
     pub(crate) fn cached(self) -> (&'static str, u64) {
         let kind = match self.kind {
             Kind::Row => "row",
@@ -82,6 +117,8 @@ impl Key {
             Kind::Fallback => "fallback",
             Kind::Group => "group",
             Kind::Page => "page",
+            Kind::View => "view",
+            Kind::Overview => "overview",
         };
         (kind, self.id as u64)
     }
@@ -94,6 +131,10 @@ impl Key {
                 .refresh_ahead(Duration::from_millis(50)),
             Kind::Fallback => Life::from_duration(Duration::from_millis(600)).stale_if_error("60s"),
             Kind::Group => Life::from_duration(Duration::from_secs(2)),
+            Kind::View => Life::from_duration(Duration::from_millis(900))
+                .stale_while_revalidate(WINDOW)
+                .refresh_ahead(Duration::from_millis(50)),
+            Kind::Overview => Life::default(),
             Kind::Page => Life::from_secs(60).jitter(Duration::from_secs(30)),
         }
     }
@@ -103,7 +144,7 @@ impl Key {
         match self.kind {
             Kind::Row | Kind::Window | Kind::Fallback => tags_of(self.id).into(),
             Kind::Group => vec![group_tag(self.id)],
-            Kind::Late | Kind::Page => Vec::new(),
+            Kind::Late | Kind::Page | Kind::View | Kind::Overview => Vec::new(),
         }
     }
 
@@ -112,11 +153,11 @@ impl Key {
         match self.kind {
             Kind::Group => (0..ROWS).filter(|row| row % GROUPS == self.id).collect(),
             Kind::Page => Vec::new(),
-            _ => vec![self.id],
+            _ => vec![self.row()],
         }
     }
 
-    /// What a page is made of.
+    /// What a page, or an overview, is made of.
     pub(crate) fn parts(self) -> Vec<Self> {
         let part = |kind, id| Self {
             kind,
@@ -125,6 +166,10 @@ impl Key {
         match self.kind {
             Kind::Page => vec![
                 part(Kind::Row, self.id),
+                part(Kind::Late, self.id + 1),
+                part(Kind::Window, self.id + 2),
+            ],
+            Kind::Overview => vec![
                 part(Kind::Late, self.id + 1),
                 part(Kind::Window, self.id + 2),
             ],

@@ -12,7 +12,7 @@ type Event = Box<dyn FnOnce() + Send>;
 
 /// Virtual time, shared by all that takes part in a run.
 pub(crate) struct Timeline {
-    /// The world's clock, which servers read; nodes have clocks of their own.
+    /// The world's clock; nodes and servers have clocks of their own.
     pub(crate) clock: Clock,
     began: Timestamp,
     ahead: Mutex<Ahead>,

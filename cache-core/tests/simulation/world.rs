@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cache_core::Clock;
 use cache_core::remote::{Bookmark, Memory};
 
 use crate::checker::{Checker, Demand};
@@ -37,6 +38,14 @@ pub(crate) struct Seen {
     pub(crate) learned: AtomicU64,
     pub(crate) epochs: AtomicU64,
     pub(crate) resets: AtomicU64,
+    /// Processes that ended when all was told.
+    pub(crate) ended: AtomicU64,
+    /// Replies that did not show all of the log.
+    pub(crate) more: AtomicU64,
+    /// Responses that were joined while they were made.
+    pub(crate) heads: AtomicU64,
+    /// Responses that the second level had.
+    pub(crate) pages: AtomicU64,
 }
 
 pub(crate) struct World {
@@ -44,6 +53,8 @@ pub(crate) struct World {
     network: Arc<Network>,
     nodes: Vec<Node>,
     plan: Plan,
+    /// The clock that servers read.
+    clock: Clock,
     /// The last copy of what the server held.
     snapshot: Option<Memory>,
 }
@@ -61,7 +72,8 @@ pub(crate) fn run(class: Class, seed: u64, told: bool) -> Ended {
     fastrand::seed(seed);
     let time = Timeline::new(seed, told);
     let plan = time.pick(|rng| Plan::of(class, rng));
-    let server = Memory::with_clock(time.clock.clone());
+    let clock = Clock::manual();
+    let server = Memory::with_clock(clock.clone());
     let promised = class.promised(plan.settings.bound);
     let shared = Arc::new(Shared {
         checker: Mutex::new(Checker::new(class, promised)),
@@ -74,6 +86,7 @@ pub(crate) fn run(class: Class, seed: u64, told: bool) -> Ended {
         network: Network::new(&time, plan.nodes, server),
         nodes: (0..plan.nodes).map(Node::new).collect(),
         snapshot: None,
+        clock,
         plan,
         shared: Arc::clone(&shared),
     };
@@ -81,6 +94,8 @@ pub(crate) fn run(class: Class, seed: u64, told: bool) -> Ended {
     for number in 0..world.nodes.len() {
         world.crash(number);
     }
+    let more = world.network.more.load(Ordering::Relaxed);
+    shared.seen.more.store(more, Ordering::Relaxed);
     drop(world);
     let seen = std::mem::take(&mut Arc::into_inner(shared).map(|shared| shared.seen));
     Ended {
@@ -197,7 +212,8 @@ impl World {
     /// Time passes for all, whatever they do.
     fn pass(&self, passed: Duration) {
         self.shared.time.clock.advance(passed);
-        for node in &self.nodes {
+        self.clock.advance(passed);
+        for node in self.nodes.iter().filter(|node| node.asleep.is_none()) {
             if node.clock.next_wake().is_some_and(|wait| wait <= passed) {
                 self.shared.time.wake(node.number);
             }
@@ -209,20 +225,51 @@ impl World {
         let node = &mut self.nodes[number];
         if node.process.is_none() {
             node.start(&self.plan.settings, &self.shared, &self.network);
+            self.runs(number);
         }
     }
 
     fn thaw(&mut self, number: usize) {
-        let now = self.shared.time.now();
         let node = &mut self.nodes[number];
         if let Some(since) = node.frozen_since.take() {
-            let still = (now - since).as_nanos() as u64;
+            let still = node.clock.now().since(since).as_nanos() as u64;
             node.stood_still.fetch_add(still, Ordering::SeqCst);
+            self.runs(number);
+        }
+    }
+
+    /// A node goes on, unless something else keeps it from it.
+    fn runs(&self, number: usize) {
+        let noticed = self.shared.time.now() + self.plan.settings.bound / 5;
+        if self.nodes[number].is_running() {
+            lock(&self.shared.checker).runs(number, noticed);
             self.shared.time.wake(number);
         }
     }
 
+    fn fall_asleep(&mut self, number: usize, nap: Duration) {
+        let now = self.shared.time.now();
+        let node = &mut self.nodes[number];
+        if node.asleep.is_none() {
+            node.asleep = Some((now, now + nap));
+            self.network.falls_asleep(number);
+            lock(&self.shared.checker).falls_asleep(now, number);
+        }
+    }
+
+    fn wake(&mut self, number: usize) {
+        let now = self.shared.time.now();
+        let node = &mut self.nodes[number];
+        if let Some((since, _)) = node.asleep.take() {
+            node.clock.suspend(now - since);
+            self.network.wakes(number);
+            lock(&self.shared.checker).wakes(now, number);
+            self.runs(number);
+        }
+    }
+
     fn crash(&mut self, number: usize) {
+        self.wake(number);
         self.thaw(number);
         let Some(process) = self.nodes[number].process.take() else {
             return;
@@ -250,8 +297,9 @@ impl World {
             Fault::Cut(node, cut) => network.cut(node, cut),
             Fault::Broken(node) => network.break_connections(|other, _| other == node),
             Fault::Freeze(node) => {
-                let now = self.shared.time.now();
-                self.nodes[node].frozen_since.get_or_insert(now);
+                lock(&self.shared.checker).freezes(self.shared.time.now(), node);
+                let node = &mut self.nodes[node];
+                node.frozen_since.get_or_insert(node.clock.now());
             }
             Fault::Thaw(node) => self.thaw(node),
             Fault::Crash(node) => self.crash(node),
@@ -262,6 +310,27 @@ impl World {
                 let by = by.as_nanos() as u64;
                 node.stood_still.fetch_add(by, Ordering::SeqCst);
                 self.shared.time.wake(node.number);
+            }
+            Fault::Sleep(node, nap) => self.fall_asleep(node, nap),
+            Fault::Wake(node) => {
+                let now = self.shared.time.now();
+                if self.nodes[node].asleep.is_some_and(|(_, end)| end <= now) {
+                    self.wake(node);
+                }
+            }
+            Fault::Wall(node, by) => {
+                let clock = &self.nodes[node].clock;
+                let (wall, apart) = (clock.system_time(), by.unsigned_abs());
+                let apart = Duration::from_millis(apart);
+                clock.set_system_time(if by < 0 { wall - apart } else { wall + apart });
+            }
+            Fault::ServerAhead(by) => self.clock.advance(by),
+            Fault::Stop(node) => {
+                let node = &self.nodes[node];
+                if let Some(process) = &node.process {
+                    node.spawn(Arc::clone(&process.site).end());
+                    self.shared.time.wake(node.number);
+                }
             }
             Fault::Down => {
                 network.server().set_reachable(false);
@@ -295,6 +364,7 @@ impl World {
                 network.server().evict(evicted);
             }
             Fault::LogLength(length) => drop(network.server().log_length(length)),
+            Fault::AtOnce(records) => drop(network.server().records_at_once(records)),
         }
     }
 
@@ -306,6 +376,7 @@ impl World {
         self.network.break_connections(|_, in_charge| !in_charge);
         for number in 0..self.nodes.len() {
             self.network.cut(number, Cut::default());
+            self.wake(number);
             self.thaw(number);
             self.start(number);
         }
