@@ -72,15 +72,10 @@ pub(crate) fn told(error: &redis::RedisError, limit: Duration) -> RemoteError {
             RemoteError::Unreachable(format!("an answer was not understood: {}", text()))
         }
         ErrorKind::Server(
-            Kind::ReadOnly
-            | Kind::BusyLoading
-            | Kind::MasterDown
-            | Kind::ClusterDown
-            | Kind::Moved
-            | Kind::Ask
-            | Kind::TryAgain,
+            Kind::ReadOnly | Kind::BusyLoading | Kind::MasterDown | Kind::ClusterDown | Kind::Moved,
         ) => RemoteError::Moved(text()),
         _ if matches!(error.code(), Some("MOVEDON" | "UNBLOCKED")) => RemoteError::Moved(text()),
+        // Of a slot that moves (`ASK`, `TRYAGAIN`), too: who is in charge of it is so still.
         _ => RemoteError::Refused(text()),
     }
 }

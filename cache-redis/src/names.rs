@@ -19,6 +19,11 @@ impl Names {
         format!("rv:{{{}}}:log:{epoch}", self.0)
     }
 
+    /// Of who had the log last: it moves with the log's slot.
+    pub(crate) fn holder(&self) -> String {
+        format!("rv:{{{}}}:holder", self.0)
+    }
+
     pub(crate) fn tag(&self, name: &str) -> String {
         format!("rv:{{{}}}:tag:{name}", self.0)
     }
