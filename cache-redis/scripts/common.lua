@@ -51,3 +51,12 @@ local function moved(epoch)
   if role ~= 'master' then return redis.error_reply('MOVEDON this server is a ' .. role) end
   if id ~= epoch then return redis.error_reply('MOVEDON this server is ' .. id) end
 end
+
+-- Where the slot was another server's in between, this one's log lacks what was written there.
+local function continued(log, holder, epoch)
+  if redis.call('GET', holder) ~= epoch then
+    redis.call('DEL', log)
+    redis.call('SET', holder, epoch)
+  end
+  redis.call('PEXPIRE', holder, 86400000)
+end

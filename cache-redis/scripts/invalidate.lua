@@ -25,7 +25,14 @@ for i = 3, #ARGV do
   redis.call('SET', KEYS[1] .. ':tag:' .. name, random, 'XX', 'KEEPTTL')
 end
 local data = cjson.encode({ [kind] = names })
-local log = KEYS[1] .. ':log:' .. redis.sha1hex(run .. replication)
+local epoch = redis.sha1hex(run .. replication)
+local log, holder = KEYS[1] .. ':log:' .. epoch, KEYS[1] .. ':holder'
+-- Where the slot was another server's in between, this one's log lacks what was written there.
+if redis.call('GET', holder) ~= epoch then
+  redis.call('DEL', log)
+  redis.call('SET', holder, epoch)
+end
+redis.call('PEXPIRE', holder, 86400000)
 local id = redis.call('XADD', log, 'MAXLEN', '~', '100000', '*', 'v', '1', 'o', string.rep('0', 32), 'n', random, 'd', data)
 redis.call('PEXPIRE', log, 86400000)
 return id

@@ -10,6 +10,8 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 use crate::connect::connect;
 use crate::error::RedisError;
 use crate::names::Names;
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// A Redis or Valkey, or several that are one: for
 /// [`CacheBuilder::remote`](cache_core::CacheBuilder::remote). Making one connects to nothing.
@@ -24,6 +26,8 @@ pub struct Redis {
     pub(crate) names: Names,
     pub(crate) log_length: usize,
     pub(crate) connect_timeout: Duration,
+    #[cfg(feature = "tls")]
+    pub(crate) certificates: redis::TlsCertificates,
 }
 
 /// Where the servers are.
@@ -101,6 +105,8 @@ impl Redis {
             names,
             log_length: 10_000,
             connect_timeout: Duration::from_secs(2),
+            #[cfg(feature = "tls")]
+            certificates: tls::NONE,
         }
     }
 
@@ -168,6 +174,70 @@ impl Redis {
         self.connect_timeout = limit;
         self
     }
+}
+
+/// Certificates, for servers at `rediss://`.
+#[cfg(feature = "tls")]
+impl Redis {
+    /// Whose certificates servers may have, in PEM: one authority or several, instead of those that the
+    /// system trusts (and that `SSL_CERT_FILE` names). Needs the feature `tls`, of the facade `redis-tls`.
+    ///
+    /// A certificate holds for the names and addresses that stand in it: with Sentinel and Cluster for those by
+    /// which the servers tell of each other.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cache_redis::Redis;
+    ///
+    /// let redis = Redis::new("rediss://cache.internal:6380")?
+    ///     .tls_ca(std::fs::read("/etc/ssl/internal/ca.pem")?)?
+    ///     .tls_client(std::fs::read("node.pem")?, std::fs::read("node.key")?)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Certificate`] where there is no certificate in it, or no authority's;
+    /// [`RedisError::NoTls`] where no address is `rediss://`.
+    pub fn tls_ca(mut self, pem: impl AsRef<[u8]>) -> Result<Self, RedisError> {
+        self.needs_tls("tls_ca")?;
+        self.certificates.root_cert = Some(tls::authorities(pem.as_ref())?);
+        Ok(self)
+    }
+
+    /// What this process shows to servers that want to know their clients (mutual TLS; Redis does unless
+    /// `tls-auth-clients` is `no`), in PEM: its certificate, with those between it and its authority, and its key
+    /// (default: nothing). Needs the feature `tls`, of the facade `redis-tls`.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Certificate`] where one is missing, or the key is another's;
+    /// [`RedisError::NoTls`] where no address is `rediss://`.
+    pub fn tls_client(
+        mut self,
+        certificate: impl AsRef<[u8]>,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Self, RedisError> {
+        self.needs_tls("tls_client")?;
+        self.certificates.client_tls = Some(tls::client(certificate.as_ref(), key.as_ref())?);
+        Ok(self)
+    }
+
+    fn needs_tls(&self, of: &'static str) -> Result<(), RedisError> {
+        let some = match &self.site {
+            Site::One(info) => has_tls(info),
+            Site::Sentinel {
+                sentinels, server, ..
+            } => has_tls(server) || sentinels.iter().any(has_tls),
+            Site::Cluster(nodes) => nodes.iter().any(has_tls),
+        };
+        some.then_some(()).ok_or(RedisError::NoTls { of })
+    }
+}
+
+#[cfg(feature = "tls")]
+pub(crate) fn has_tls(info: &ConnectionInfo) -> bool {
+    matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. })
 }
 
 impl Remote for Redis {

@@ -7,6 +7,8 @@ use cache_core::remote::{RemoteError, Session};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue};
 
+#[cfg(feature = "tls")]
+use crate::config::has_tls;
 use crate::config::{Redis, Site};
 use crate::error::told;
 use crate::scripts::IDENTITY;
@@ -44,16 +46,25 @@ pub(crate) async fn connect(redis: &Redis) -> Result<Arc<dyn Session>, RemoteErr
     Ok(Arc::new(Connected::new(redis, log, shards)))
 }
 
+impl Redis {
+    fn client(&self, info: &ConnectionInfo) -> redis::RedisResult<Client> {
+        #[cfg(feature = "tls")]
+        if has_tls(info) {
+            // Where another part of the application chose one, that stays.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            return Client::build_with_tls(info.clone(), self.certificates.clone());
+        }
+        Client::open(info.clone())
+    }
+}
+
 /// A connection that does not reconnect.
 pub(crate) async fn open(
     redis: &Redis,
     info: &ConnectionInfo,
 ) -> Result<MultiplexedConnection, RemoteError> {
     let limit = redis.connect_timeout;
-    #[cfg(feature = "tls")]
-    // Where another part of the application chose one, that stays.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::open(info.clone()).map_err(|error| told(&error, limit))?;
+    let client = redis.client(info).map_err(|error| told(&error, limit))?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(limit))
         // Each answer is waited for by who asked.

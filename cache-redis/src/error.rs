@@ -27,6 +27,31 @@ pub enum RedisError {
         "the namespace {0:?} stands in the names of keys: 1 to 64 letters, digits, `.`, `_` or `-`"
     )]
     Namespace(String),
+    /// Of a certificate or its key. Nothing of the key is shown.
+    #[error(
+        "`{of}` takes certificates and keys in PEM, as `-----BEGIN ..` to `-----END ..`: {problem}"
+    )]
+    Certificate {
+        /// The setting.
+        of: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Certificates were given for no address that has TLS.
+    #[error("`{of}` is for TLS, and no address has it: write `rediss://` in place of `redis://`")]
+    NoTls {
+        /// The setting.
+        of: &'static str,
+    },
+}
+
+/// With what to do about it, where TLS is what failed.
+fn unreachable(failure: String) -> String {
+    #[cfg(feature = "tls")]
+    if let Some(remedy) = crate::tls::remedy(&failure) {
+        return format!("{failure}: {remedy}");
+    }
+    failure
 }
 
 /// How a failure is told. Nothing of what was sent is in it.
@@ -41,7 +66,7 @@ pub(crate) fn told(error: &redis::RedisError, limit: Duration) -> RemoteError {
     match error.kind() {
         _ if error.is_timeout() => RemoteError::TimedOut(limit),
         _ if error.is_io_error() || error.is_connection_dropped() => {
-            RemoteError::Unreachable(error.to_string())
+            RemoteError::Unreachable(unreachable(error.to_string()))
         }
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
             RemoteError::Unreachable(format!("an answer was not understood: {}", text()))
@@ -50,6 +75,7 @@ pub(crate) fn told(error: &redis::RedisError, limit: Duration) -> RemoteError {
             Kind::ReadOnly | Kind::BusyLoading | Kind::MasterDown | Kind::ClusterDown | Kind::Moved,
         ) => RemoteError::Moved(text()),
         _ if matches!(error.code(), Some("MOVEDON" | "UNBLOCKED")) => RemoteError::Moved(text()),
+        // Of a slot that moves (`ASK`, `TRYAGAIN`), too: who is in charge of it is so still.
         _ => RemoteError::Refused(text()),
     }
 }

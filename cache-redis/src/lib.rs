@@ -28,6 +28,8 @@ mod error;
 mod names;
 mod scripts;
 mod session;
+#[cfg(feature = "tls")]
+mod tls;
 mod topology;
 mod wire;
 

@@ -21,6 +21,11 @@ impl Names {
         format!("rv:{{{}}}:log:{epoch}", self.0)
     }
 
+    /// Of who had the log last: it moves with the log's slot.
+    pub(crate) fn holder(&self) -> String {
+        format!("rv:{{{}}}:holder", self.0)
+    }
+
     /// Gives the name of each tag's record.
     pub(crate) fn tags<'t>(
         &self,

@@ -91,6 +91,7 @@ impl Connected {
         let mut script = script.prepare_invoke();
         script
             .key(&*self.log_name)
+            .key(self.redis.names.holder())
             .arg(&*self.log.epoch)
             .arg(wire::id(at))
             .arg(wire::nonce(at))

@@ -1,33 +1,24 @@
 //! Whole caches over a real server that is killed, stopped, cut off, emptied, filled and replaced: the
 //! application is answered throughout, within its limits, and what is promised holds.
 
+#[path = "support/application.rs"]
+mod application;
 #[path = "support/proxy.rs"]
 mod proxy;
 mod support;
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use application::{BOUND, LIMIT, Row, all_read_after_the_bound, change, node};
+use cache_core::remote::Remote;
 use cache_core::{Cache, Delivery};
 use cache_redis::Redis;
 use proxy::Proxy;
-use support::{Keeping, Server};
-
-/// B, for tests that wait for it.
-const BOUND: Duration = Duration::from_secs(2);
-/// For one answer of the server.
-const LIMIT: Duration = Duration::from_millis(200);
+use support::{Keeping, Server, until};
 
 fn node_at(url: &str) -> Cache {
-    Cache::builder()
-        .remote(Redis::new(url).unwrap().connect_timeout(LIMIT))
-        .proof_bound(BOUND)
-        .remote_timeout(LIMIT)
-        .delivery_limit(LIMIT)
-        .version("test")
-        .build()
+    node(Redis::new(url).unwrap())
 }
 
 async fn nodes(server: &Server, count: usize) -> Vec<Cache> {
@@ -45,71 +36,6 @@ async fn near_and_far(server: &Server) -> (Proxy, Cache, Cache) {
     near.connected().await;
     far.connected().await;
     (proxy, near, far)
-}
-
-/// A row of a database.
-#[derive(Clone, Default)]
-struct Row(Arc<(AtomicU64, AtomicU64)>);
-
-impl Row {
-    fn set(&self, value: u64) {
-        self.0.0.store(value, Ordering::SeqCst);
-    }
-
-    fn loads(&self) -> u64 {
-        self.0.1.load(Ordering::SeqCst)
-    }
-
-    /// Reads it through a cache, which answers within its limits.
-    async fn read(&self, cache: &Cache) -> u64 {
-        let row = self.clone();
-        let load = move || async move {
-            row.0.1.fetch_add(1, Ordering::SeqCst);
-            Ok::<_, Infallible>(row.0.0.load(Ordering::SeqCst))
-        };
-        let began = Instant::now();
-        let Ok(value) = cache.fetch("row", "1h", ["rows"], load).await;
-        let took = began.elapsed();
-        assert!(
-            took < 4 * LIMIT + Duration::from_secs(1),
-            "a read took {took:?}"
-        );
-        value
-    }
-}
-
-/// Changes the row by one node and waits as its application would.
-async fn change(row: &Row, value: u64, cache: &Cache) -> Delivery {
-    row.set(value);
-    let began = Instant::now();
-    let done = cache.invalidate_cache("rows").await.unwrap();
-    let took = began.elapsed();
-    assert!(
-        took < LIMIT + Duration::from_secs(1),
-        "an invalidation took {took:?}"
-    );
-    assert_eq!(
-        row.read(cache).await,
-        value,
-        "the caller sees its own at once"
-    );
-    done.delivery
-}
-
-/// Every node reads what is there now, once the bound has passed.
-async fn all_read_after_the_bound(row: &Row, value: u64, nodes: &[Cache]) {
-    tokio::time::sleep(BOUND + Duration::from_millis(100)).await;
-    for node in nodes {
-        assert_eq!(row.read(node).await, value);
-    }
-}
-
-async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while !done().await {
-        assert!(Instant::now() < limit, "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 #[tokio::test]
@@ -314,6 +240,38 @@ async fn a_full_server_evicts_and_no_value_is_old() {
         .find(|line| line.starts_with("evicted_keys:"))
         .unwrap();
     assert_ne!(evicted, "evicted_keys:0");
+}
+
+#[tokio::test]
+async fn a_full_disk_delays_what_it_refuses_and_nothing_else() {
+    let server = Server::new();
+    let nodes = nodes(&server, 2).await;
+    let row = Row::default();
+    row.set(1);
+    for node in &nodes {
+        assert_eq!(row.read(node).await, 1);
+    }
+    nodes[0].shutdown().await.unwrap();
+    server.fill_disk(true);
+    // Longer than what is known holds.
+    let full = Instant::now();
+    let mut value = 1;
+    while full.elapsed() < 2 * BOUND {
+        value += 1;
+        assert_eq!(change(&row, value, &nodes[0]).await, Delivery::Queued);
+        row.read(&nodes[1]).await;
+    }
+    // One that comes now is answered as well.
+    let new = node_at(&server.url());
+    assert_eq!(row.read(&new).await, value);
+    let told = Redis::new(server.url()).unwrap().connect().await.unwrap();
+    let told = told.since(None).await.unwrap_err().to_string();
+    assert!(told.contains("MISCONF"), "{told}");
+
+    server.fill_disk(false);
+    nodes[0].shutdown().await.unwrap();
+    all_read_after_the_bound(&row, value, &nodes).await;
+    assert_eq!(change(&row, value + 1, &new).await, Delivery::Everywhere);
 }
 
 #[tokio::test]

@@ -366,7 +366,7 @@ async fn nothing_is_left_without_an_expiry() {
         .lines()
         .filter(|line| line.starts_with("rv:"))
         .collect();
-    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names.len(), 4, "{names:?}");
     for name in names {
         let left = server.command(&["PTTL", name]);
         let left: i64 = left.trim().trim_start_matches(':').parse().unwrap();

@@ -1,15 +1,18 @@
 //! Several servers that are one: a Cluster of three masters, and a master that sentinels replace.
 
+#[path = "support/cluster.rs"]
+mod cluster;
 mod support;
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::remote::{Position, Record, Remote, Session, Since, Token};
+use cache_core::remote::{Position, Record, Remote, RemoteError, Session, Since, Token};
 use cache_redis::Redis;
-use support::{Server, free_port};
+use cluster::Cluster;
+use support::{Server, free_port, program, until};
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -31,43 +34,10 @@ fn hard(tag: &str, keys: Vec<Bytes>) -> Record {
     }
 }
 
-/// Asks again until it is so.
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + LONG;
-    while !so().await {
-        assert!(Instant::now() < end, "not within {LONG:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Three masters, each with a third of the slots.
-async fn cluster() -> Vec<Server> {
-    let bus: Vec<_> = (0..3).map(|_| free_port().to_string()).collect();
-    let start = |bus: &String| Server::with(&["--cluster-enabled", "yes", "--cluster-port", bus]);
-    let servers: Vec<_> = bus.iter().map(start).collect();
-    let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
-    for (number, (server, (first, end))) in servers.iter().zip(slots).enumerate() {
-        let epoch = (number + 1).to_string();
-        server.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
-        let added = server.command(&["CLUSTER", "ADDSLOTSRANGE", first, end]);
-        assert!(added.starts_with("+OK"), "{added}");
-        let port = servers[0].port.to_string();
-        server.command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus[0]]);
-    }
-    until("every master serves and knows the others", async || {
-        servers.iter().all(|server| {
-            let info = server.command(&["CLUSTER", "INFO"]);
-            info.contains("cluster_state:ok") && info.contains("cluster_size:3")
-        })
-    })
-    .await;
-    servers
-}
-
 #[tokio::test]
 async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
-    let servers = cluster().await;
-    let session = Redis::cluster([servers[1].url()]).unwrap();
+    let cluster = Cluster::new().await;
+    let session = Redis::cluster([cluster.0[1].url()]).unwrap();
     let session = session.connect().await.unwrap();
     let at = last(&*session).await;
     let tags: Vec<Arc<str>> = vec!["#a".into(), "#b".into()];
@@ -86,7 +56,7 @@ async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
         assert_eq!(read.occupant.as_ref(), Some(&entry));
         assert_eq!(read.tokens, [Some(token), Some(token)]);
     }
-    for server in &servers {
+    for server in &cluster.0 {
         let names = server.command(&["KEYS", "rv:revalidate:*"]);
         assert!(names.contains("rv:"), "none is on {}", server.port);
     }
@@ -106,31 +76,27 @@ async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
 /// Else who has not heard of it yet could put there what who has would read.
 #[tokio::test]
 async fn while_a_key_is_removed_nobody_takes_its_place() {
-    let servers = cluster().await;
-    let cluster = Redis::cluster([servers[0].url()]).unwrap();
-    let session = cluster.connect().await.unwrap();
+    let cluster = Cluster::new().await;
+    let session = cluster.redis().connect().await.unwrap();
     let at = last(&*session).await;
-    let has = |server: &&Server, names| server.command(&["KEYS", names]).contains("rv:");
-    let log = |server: &&Server| has(server, "rv:{revalidate}:log:*");
-    let log = servers.iter().find(log).expect("it has begun");
+    let log = cluster.place("{revalidate}");
     let held = Token::random();
     let mut keys = (0..).map(|n| Bytes::from(format!("key {n}")));
+    let elsewhere = |name: &String| name.starts_with("rv:revalidate:");
     let key = loop {
         let key = keys.next().unwrap();
         assert!(session.hold(key.clone(), held, LONG).await.unwrap());
-        if !has(&log, "rv:revalidate:*") {
+        if !cluster.names(log).iter().any(elsewhere) {
             break key;
         }
         session.append(hard("#a", vec![key]), None).await.unwrap();
     };
 
+    let log = &cluster.0[log];
     log.command(&["CLIENT", "PAUSE", "20000", "WRITE"]);
     let occupant = async || {
-        session
-            .read(key.clone(), Vec::new())
-            .await
-            .unwrap()
-            .occupant
+        let read = session.read(key.clone(), Vec::new()).await;
+        read.unwrap().occupant
     };
     let record = hard("#a", vec![key.clone()]);
     let mut appended = std::pin::pin!(session.append(record, Some(at)));
@@ -157,73 +123,163 @@ async fn while_a_key_is_removed_nobody_takes_its_place() {
 /// A value of a slot that is on its way to another master is loaded, and all others are found as before.
 #[tokio::test]
 async fn a_slot_that_is_being_moved_ends_no_session() {
-    let servers = cluster().await;
-    let session = Redis::cluster([servers[0].url()]).unwrap();
-    let session = session.connect().await.unwrap();
+    let cluster = Cluster::new().await;
+    let session = cluster.redis().connect().await.unwrap();
     let key = Bytes::from_static(b"a key");
     let held = session.hold(key.clone(), Token::random(), LONG).await;
     assert!(held.unwrap());
-    let names = |server: &Server| server.command(&["KEYS", "rv:revalidate:*"]);
-    let from = servers
-        .iter()
-        .position(|server| names(server).contains("rv:"));
-    let (from, to) = (&servers[from.unwrap()], &servers[(from.unwrap() + 1) % 3]);
-    let found = names(from);
-    let name = found.lines().find(|line| line.starts_with("rv:")).unwrap();
-    let slot = from.command(&["CLUSTER", "KEYSLOT", name]);
-    let slot = slot.trim_start_matches(':').trim();
-    let id = |server: &Server| {
-        let id = server.command(&["CLUSTER", "MYID"]);
-        id.lines().nth(1).unwrap().to_owned()
-    };
-    let told = to.command(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]);
-    assert!(told.starts_with("+OK"), "{told}");
-    let told = from.command(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &id(to)]);
-    assert!(told.starts_with("+OK"), "{told}");
-    let port = to.port.to_string();
-    let told = from.command(&["MIGRATE", "127.0.0.1", &port, name, "0", "5000"]);
-    assert!(told.starts_with("+OK"), "{told}");
+    let is_entry = |name: &String| name.starts_with("rv:revalidate:");
+    let entry = |server| cluster.names(server).into_iter().find(is_entry);
+    let from = (0..3).find(|&server| entry(server).is_some()).unwrap();
+    let (name, to) = (entry(from).unwrap(), (from + 1) % 3);
+    let slot = cluster.slot(&name);
+    cluster.begin_move(&slot, from, to);
+    cluster.move_keys(&slot, from, to);
     let error = session.read(key.clone(), Vec::new()).await.unwrap_err();
     assert!(!error.ends_session(), "{error}");
     // Wherever it is, and whatever else is invalidated with it.
-    assert!(names(to).contains(name));
+    assert_eq!(entry(to), Some(name));
     let removed = session.append(hard("#a", vec![key.clone()]), None).await;
     assert!(removed.is_ok(), "{removed:?}");
-    assert!(!names(to).contains(name));
-
-    for server in [to, from] {
-        server.command(&["CLUSTER", "SETSLOT", slot, "NODE", &id(to)]);
-    }
+    assert_eq!(entry(to), None);
+    cluster.end_move(&slot, from, to);
     let error = session.read(key, Vec::new()).await.unwrap_err();
     assert!(error.ends_session(), "it has another master now: {error}");
 }
 
+/// Invalidates a tag softly by the script for other clients, asking this server.
+fn evaluate(server: &Server) {
+    let script = include_str!("../scripts/invalidate.lua");
+    let (port, random) = (server.port.to_string(), Token::random().to_string());
+    let evaluated = Command::new("redis-cli")
+        .args(["-c", "-p", &port, "EVAL", script, "1", "rv:{revalidate}"])
+        .args(["soft", &random, "contacts"])
+        .output()
+        .expect("redis-cli: apt-get install redis-tools");
+    assert!(evaluated.status.success(), "{evaluated:?}");
+}
+
 #[tokio::test]
 async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
-    let servers = cluster().await;
-    let session = Redis::cluster([servers[0].url()]).unwrap();
+    let cluster = Cluster::new().await;
+    let session = Redis::cluster([cluster.0[0].url()]).unwrap();
     let session = session.connect().await.unwrap();
     let at = last(&*session).await;
-    let script = include_str!("../scripts/invalidate.lua");
-    let random = Token::random().to_string();
-    for server in &servers {
-        let port = server.port.to_string();
-        let evaluated = Command::new("redis-cli")
-            .args(["-c", "-p", &port, "EVAL", script, "1", "rv:{revalidate}"])
-            .args(["soft", &random, "contacts"])
-            .output()
-            .expect("redis-cli: apt-get install redis-tools");
-        assert!(evaluated.status.success(), "{evaluated:?}");
-    }
+    cluster.0.iter().for_each(evaluate);
     let Since::After { records, .. } = session.since(Some(at)).await.unwrap() else {
         panic!("it is the same log");
     };
     assert_eq!(records.len(), 3, "whichever node was asked");
     let record = records[0].record.as_ref().expect("it is understood");
     assert_eq!(record.soft, [Arc::<str>::from("#contacts")]);
+
+    // Called where the log was elsewhere in between, and nobody else was there.
+    let (home, slot) = (cluster.place("{revalidate}"), cluster.slot("{revalidate}"));
+    let away = (home + 1) % 3;
+    cluster.move_slot(&slot, home, away);
+    evaluate(&cluster.0[away]);
+    cluster.move_slot(&slot, away, home);
+    let session = cluster.redis().connect().await.unwrap();
+    let lost = session.since(Some(records[2].at)).await.unwrap();
+    assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
 }
 
-/// A `redis-sentinel`, ended when dropped.
+#[tokio::test]
+async fn a_slot_that_moves_takes_its_entries_along_and_nobody_else() {
+    let cluster = Cluster::new().await;
+    let redis = cluster.redis();
+    let session = redis.connect().await.unwrap();
+    let at = last(&*session).await;
+    // What is not in the log's slot, and is the only one in its own.
+    let log = cluster.place("{revalidate}");
+    let (key, held) = (Bytes::from_static(b"key 0"), Token::random());
+    assert!(session.hold(key.clone(), held, LONG).await.unwrap());
+    let found = (0..3).find_map(|server| {
+        let mut names = cluster.names(server).into_iter();
+        let name = names.find(|name| name.starts_with("rv:revalidate:"))?;
+        Some((server, cluster.slot(&name)))
+    });
+    let (from, slot) = found.unwrap();
+    let to = (from + 1) % 3;
+
+    cluster.begin_move(&slot, from, to);
+    let read = session.read(key.clone(), Vec::new()).await.unwrap();
+    assert!(read.occupant.is_some(), "it is there still");
+    cluster.move_keys(&slot, from, to);
+    let moving = session.read(key.clone(), Vec::new()).await.unwrap_err();
+    assert!(
+        matches!(&moving, RemoteError::Refused(text) if text.contains("ASK")),
+        "{moving}"
+    );
+    assert!(!moving.ends_session(), "the others are where they were");
+    let (at, _) = session
+        .append(hard("#a", Vec::new()), Some(at))
+        .await
+        .unwrap();
+
+    cluster.end_move(&slot, from, to);
+    let moved = session.read(key.clone(), Vec::new()).await.unwrap_err();
+    assert!(moved.ends_session(), "{moved}");
+    let session = redis.connect().await.unwrap();
+    let read = session.read(key.clone(), Vec::new()).await.unwrap();
+    assert_eq!(read.occupant, None, "another server's names are others");
+    assert!(session.hold(key, held, LONG).await.unwrap());
+    let since = session.since(Some(at)).await.unwrap();
+    assert!(
+        matches!(since, Since::After { .. }),
+        "the log is at {log}, as before"
+    );
+}
+
+/// A log that was elsewhere in between lacks what was written there.
+#[tokio::test]
+async fn a_log_that_moves_begins_anew_and_so_does_one_that_comes_back() {
+    let cluster = Cluster::new().await;
+    let redis = cluster.redis();
+    let (home, slot) = (cluster.place("{revalidate}"), cluster.slot("{revalidate}"));
+    let away = (home + 1) % 3;
+    let before = redis.connect().await.unwrap();
+    let at = last(&*before).await;
+    before
+        .prepare(vec!["#a".into()], Token::random(), LONG, at)
+        .await
+        .unwrap();
+    let (at, _) = before
+        .append(hard("#b", Vec::new()), Some(at))
+        .await
+        .unwrap();
+
+    cluster.begin_move(&slot, home, away);
+    cluster.move_keys(&slot, home, away);
+    let moving = before
+        .append(hard("#a", Vec::new()), Some(at))
+        .await
+        .unwrap_err();
+    assert!(
+        !moving.ends_session(),
+        "nobody else is in charge yet: {moving}"
+    );
+    cluster.end_move(&slot, home, away);
+    let moved = before.since(Some(at)).await.unwrap_err();
+    assert!(moved.ends_session(), "{moved}");
+
+    let session = redis.connect().await.unwrap();
+    let lost = session.since(Some(at)).await.unwrap();
+    assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
+    let record = hard("#a", Vec::new());
+    session.append(record.clone(), None).await.unwrap();
+    cluster.move_slot(&slot, away, home);
+
+    // A node that noticed nothing of it.
+    let back = redis.connect().await.unwrap();
+    assert_eq!(back.epoch(), before.epoch());
+    let lost = back.since(Some(at)).await.unwrap();
+    assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
+    let tokens = back.tokens(vec!["#a".into()]).await.unwrap();
+    assert_eq!(tokens, [Some(record.nonce)], "tokens move along");
+}
+
+/// A sentinel, ended when dropped.
 struct Sentinel {
     child: Child,
     port: u16,
@@ -241,12 +297,13 @@ impl Sentinel {
         );
         let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, settings).unwrap();
-        let child = Command::new("redis-sentinel")
+        let child = Command::new(program())
             .arg(file)
+            .arg("--sentinel")
             .current_dir(folder.path())
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-sentinel: apt-get install redis-sentinel");
+            .expect("redis-server: apt-get install redis-server");
         Self {
             child,
             port,

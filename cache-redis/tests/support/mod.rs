@@ -1,5 +1,5 @@
-//! Real servers for tests: each its own `redis-server` on a free port of this machine, with a folder of its
-//! own, ended when dropped.
+//! Real servers for tests: each its own `redis-server` (or what `REDIS_SERVER` names in its place) on a free port
+//! of this machine, with a folder of its own, ended when dropped.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::io::{Read, Write};
@@ -26,14 +26,26 @@ pub(crate) struct Server {
     options: Vec<String>,
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, as was the one on which a Cluster's servers would speak to each other.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let bus = port.checked_add(10_000);
+        if bus.is_some_and(|bus| TcpListener::bind(("127.0.0.1", bus)).is_ok()) {
+            return port;
+        }
+    }
 }
 
-fn start(program: &str, folder: &Path, port: u16, options: &[String]) -> Child {
-    let started = Command::new(program)
+/// The server that is tested.
+pub(crate) fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
+}
+
+fn start(folder: &Path, port: u16, options: &[String]) -> Child {
+    let program = program();
+    let started = Command::new(&program)
         .current_dir(folder)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--daemonize", "no", "--save", ""])
@@ -66,14 +78,14 @@ impl Server {
             let folder = TempDir::new().unwrap();
             let port = free_port();
             let mut server = Self {
-                child: start("redis-server", folder.path(), port, &options),
+                child: start(folder.path(), port, &options),
                 folder,
                 port,
                 options: options.clone(),
             };
             server.answers(Duration::from_secs(10)).then_some(server)
         });
-        server.expect("a redis-server starts in one of five tries")
+        server.unwrap_or_else(|| panic!("{} does not start with {options:?}", program()))
     }
 
     /// Waits until it answers and has loaded what it kept.
@@ -140,24 +152,51 @@ impl Server {
                 }
             }
         }
-        self.child = start("redis-server", self.folder.path(), self.port, &self.options);
+        self.child = start(self.folder.path(), self.port, &self.options);
         assert!(
             self.answers(Duration::from_secs(20)),
             "it does not start again"
         );
     }
 
+    /// Has it fail to save what it has, as on a full disk, and so refuse to write; or mends that.
+    pub(crate) fn fill_disk(&self, full: bool) {
+        // No file takes the place of a folder.
+        let file = self.folder.path().join("dump.rdb");
+        if full {
+            std::fs::create_dir(file).unwrap();
+            // It minds where it is to save by itself; that is not to happen yet.
+            self.command(&["CONFIG", "SET", "save", "86400 1000000"]);
+        } else {
+            std::fs::remove_dir(file).unwrap();
+        }
+        self.command(&["BGSAVE"]);
+        let went = if full { "err" } else { "ok" };
+        self.waits_for("persistence", &format!("rdb_last_bgsave_status:{went}"));
+    }
+
     /// Makes it the replica of another, and waits until it has what that one has.
     pub(crate) fn replicate(&self, master: &Self) {
         self.command(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        self.waits_for("replication", "master_link_status:up");
+    }
+
+    /// Waits until it says so of itself.
+    pub(crate) fn waits_for(&self, section: &str, what: &str) {
         let until = Instant::now() + Duration::from_secs(20);
-        while !self
-            .command(&["INFO", "replication"])
-            .contains("master_link_status:up")
-        {
-            assert!(Instant::now() < until, "it does not follow its master");
+        while !self.command(&["INFO", section]).contains(what) {
+            assert!(Instant::now() < until, "not in 20 s: {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+/// Asks again until it is so.
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !so().await {
+        assert!(Instant::now() < end, "not within 30 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -1,0 +1,257 @@
+//! Servers that speak TLS, with certificates of an authority that the test makes.
+
+#[path = "support/application.rs"]
+mod application;
+mod support;
+
+use application::{Row, all_read_after_the_bound, change, node};
+use cache_core::Delivery;
+use cache_core::remote::Remote;
+use cache_redis::{Redis, RedisError};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use support::{Server, free_port};
+use tempfile::TempDir;
+
+/// Signs certificates.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate and its key.
+struct Certified {
+    pem: String,
+    key: String,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        Self { issuer, pem }
+    }
+
+    /// Its own certificate, as a server's.
+    fn itself(&self) -> Certified {
+        Certified {
+            pem: self.pem.clone(),
+            key: self.issuer.key().serialize_pem(),
+        }
+    }
+
+    fn certifies(&self, name: &str) -> Certified {
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let key = key.serialize_pem();
+        Certified { pem, key }
+    }
+}
+
+/// A server that speaks TLS at one port, and to the test itself without it at another.
+struct Speaking {
+    server: Server,
+    port: u16,
+    _files: TempDir,
+}
+
+impl Speaking {
+    /// One that shows this certificate, and wants to see one of the same authority where `mutual`.
+    fn tls(authority: &Authority, shown: &Certified, mutual: bool, options: &[&str]) -> Self {
+        let (files, port) = (TempDir::new().unwrap(), free_port());
+        let file = |name: &str, text: &str| {
+            let path = files.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let server = Server::with(
+            &[
+                &["--tls-port", &port.to_string()],
+                &["--tls-ca-cert-file", &*file("ca.pem", &authority.pem)],
+                &["--tls-cert-file", &*file("server.pem", &shown.pem)],
+                &["--tls-key-file", &*file("server.key", &shown.key)],
+                &["--tls-auth-clients", if mutual { "yes" } else { "no" }],
+                options,
+            ]
+            .concat(),
+        );
+        Self {
+            server,
+            port,
+            _files: files,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.port)
+    }
+}
+
+async fn refused(redis: Redis) -> String {
+    let refused = redis.connect().await.map(|_| ()).unwrap_err();
+    refused.to_string()
+}
+
+#[tokio::test]
+async fn a_node_works_over_tls_with_an_authority_of_ones_own() {
+    let authority = Authority::new("ours");
+    let server = Speaking::tls(&authority, &authority.certifies("127.0.0.1"), false, &[]);
+    let nodes = [(); 2].map(|()| {
+        node(
+            Redis::new(server.url())
+                .unwrap()
+                .tls_ca(&authority.pem)
+                .unwrap(),
+        )
+    });
+    for node in &nodes {
+        node.connected().await;
+    }
+    let row = Row::default();
+    row.set(1);
+    assert_eq!(row.read(&nodes[0]).await, 1);
+    nodes[0].shutdown().await.unwrap();
+    assert_eq!(row.read(&nodes[1]).await, 1);
+    assert_eq!(row.loads(), 1, "the other found it");
+    assert_eq!(change(&row, 2, &nodes[1]).await, Delivery::Everywhere);
+    all_read_after_the_bound(&row, 2, &nodes).await;
+}
+
+/// The others' addresses are those that the first one tells.
+#[tokio::test]
+async fn a_cluster_is_spoken_to_over_tls() {
+    let authority = Authority::new("ours");
+    let options = [
+        "--cluster-enabled",
+        "yes",
+        "--tls-cluster",
+        "yes",
+        "--tls-replication",
+        "yes",
+    ];
+    let server = Speaking::tls(
+        &authority,
+        &authority.certifies("127.0.0.1"),
+        false,
+        &options,
+    );
+    let slots: Vec<_> = (0..16_384).map(|slot| slot.to_string()).collect();
+    let add: Vec<_> = ["CLUSTER", "ADDSLOTS"]
+        .into_iter()
+        .chain(slots.iter().map(String::as_str))
+        .collect();
+    assert!(server.server.command(&add).starts_with("+OK"));
+    support::until("it serves", async || {
+        let info = server.server.command(&["CLUSTER", "INFO"]);
+        info.contains("cluster_state:ok")
+    })
+    .await;
+    let redis = Redis::cluster([server.url()])
+        .unwrap()
+        .tls_ca(&authority.pem)
+        .unwrap();
+    redis.connect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted_is_refused_and_the_application_answered() {
+    let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+    let server = Speaking::tls(&ours, &ours.certifies("127.0.0.1"), false, &[]);
+    let trusting = |pem: &str| Redis::new(server.url()).unwrap().tls_ca(pem).unwrap();
+    for redis in [Redis::new(server.url()).unwrap(), trusting(&other.pem)] {
+        let node = node(redis.clone());
+        let told = refused(redis).await;
+        assert!(
+            told.contains("UnknownIssuer") && told.contains("`Redis::tls_ca`"),
+            "{told}"
+        );
+        let row = Row::default();
+        row.set(1);
+        assert_eq!(row.read(&node).await, 1);
+        assert_eq!(change(&row, 2, &node).await, Delivery::Queued);
+    }
+    // Both are.
+    let both = trusting(&format!("{}{}", other.pem, ours.pem));
+    both.connect().await.unwrap();
+
+    let named = Speaking::tls(&ours, &ours.certifies("cache.example"), false, &[]);
+    let told = refused(Redis::new(named.url()).unwrap().tls_ca(&ours.pem).unwrap()).await;
+    assert!(told.contains("is for other names"), "{told}");
+    let itself = Speaking::tls(&ours, &ours.itself(), false, &[]);
+    let redis = Redis::new(itself.url()).unwrap();
+    let told = refused(redis.tls_ca(&ours.pem).unwrap()).await;
+    assert!(told.contains("have it show one that"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_wants_to_know_its_clients_is_shown_a_certificate() {
+    let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+    let server = Speaking::tls(&ours, &ours.certifies("127.0.0.1"), true, &[]);
+    let redis = Redis::new(server.url()).unwrap().tls_ca(&ours.pem).unwrap();
+    let told = refused(redis.clone()).await;
+    assert!(told.contains("`Redis::tls_client`"), "{told}");
+    let showing = |shown: &Certified| redis.clone().tls_client(&shown.pem, &shown.key).unwrap();
+    let told = refused(showing(&other.certifies("node"))).await;
+    assert!(told.contains("remote cannot be reached"), "{told}");
+    let session = showing(&ours.certifies("node")).connect().await.unwrap();
+    session.since(None).await.unwrap();
+}
+
+#[test]
+fn certificates_are_checked_before_anything_is_connected_to() {
+    let authority = Authority::new("ours");
+    let (one, another) = (authority.certifies("one"), authority.certifies("another"));
+    let redis = Redis::new("rediss://10.0.0.5").unwrap();
+    let cut = one.pem.replace("-----END", "");
+    for (wrong, problem) in [
+        ("", "no `-----BEGIN CERTIFICATE"),
+        ("ca.pem", "no `-----BEGIN CERTIFICATE"),
+        (&*one.key, "no `-----BEGIN CERTIFICATE"),
+        (&*cut, "END"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "invalid",
+        ),
+    ] {
+        let told = redis.clone().tls_ca(wrong).unwrap_err().to_string();
+        assert!(
+            told.starts_with("`tls_ca`") && told.contains(problem),
+            "{told}"
+        );
+    }
+    for (certificate, key, problem) in [
+        (&*one.key, &*one.key, "no `-----BEGIN CERTIFICATE"),
+        (&*one.pem, &*one.pem, "no `-----BEGIN PRIVATE KEY"),
+        (&*one.pem, &*another.key, "key"),
+    ] {
+        let told = redis
+            .clone()
+            .tls_client(certificate, key)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.starts_with("`tls_client`") && told.contains(problem),
+            "{told}"
+        );
+    }
+    let damaged = one.key.replace("END PRIVATE", "END");
+    let told = redis
+        .clone()
+        .tls_client(&one.pem, &damaged)
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("the key is damaged"), "{told}");
+
+    let plain = Redis::new("redis://10.0.0.5").unwrap();
+    let told = plain.clone().tls_ca(&authority.pem).unwrap_err();
+    assert_eq!(told, RedisError::NoTls { of: "tls_ca" });
+    assert!(told.to_string().contains("write `rediss://`"), "{told}");
+    let told = plain.tls_client(&one.pem, &one.key).unwrap_err();
+    assert_eq!(told, RedisError::NoTls { of: "tls_client" });
+    let shown = format!("{:?}", redis.tls_client(&one.pem, &one.key).unwrap());
+    assert!(!shown.contains("PRIVATE"), "{shown}");
+}
