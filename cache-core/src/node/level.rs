@@ -21,7 +21,6 @@ use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
 use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, type_of, unpack};
-use crate::stats::Counters;
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -105,10 +104,10 @@ impl Engine {
         };
         match level.ask(lead, asking).await {
             Ok(answer) => {
-                Counters::count(match answer {
-                    Answer::Found(..) => &node.counters.hits,
-                    Answer::Load(_) => &node.counters.misses,
-                });
+                match answer {
+                    Answer::Found(..) => node.counters.hits.count(),
+                    Answer::Load(_) => node.counters.misses.count(),
+                }
                 answer
             }
             Err(error) => {
@@ -239,7 +238,7 @@ impl Level<'_> {
             Opened::Entry(id, _) if accepting == Accepting::Nothing => Found::Occupied(id),
             Opened::Entry(id, body) => Found::Entry(id, body, read.tokens),
             Opened::Unreadable(id) => {
-                Counters::count(&self.node.counters.unreadable);
+                self.node.counters.unreadable.count();
                 Found::Occupied(id)
             }
         })
@@ -274,7 +273,7 @@ impl Level<'_> {
     }
 
     fn unreadable<T>(&self) -> Option<T> {
-        Counters::count(&self.node.counters.unreadable);
+        self.node.counters.unreadable.count();
         None
     }
 
@@ -294,7 +293,7 @@ impl Level<'_> {
         let tags = self.engine.ledger.records(&names);
         // Held from here on: what is invalidated from now on marks them, and what was before is in the outbox.
         if read.refuses(&tags, &self.name) {
-            Counters::count(&self.node.counters.refused);
+            self.node.counters.refused.count();
             return None;
         }
         let (wall, now) = (self.engine.wall(), self.engine.clock.now().0);

@@ -21,7 +21,6 @@ use crate::load::within;
 use crate::marks::{Marked, examine};
 use crate::reason::Reason;
 use crate::remote::{Coding, Envelope, RemoteError, Token, pack, type_of};
-use crate::stats::Counters;
 use crate::weight::CacheWeight;
 
 /// The most values on their way at once; others stay here.
@@ -309,7 +308,7 @@ impl OnItsWay {
                 &counters.unshared
             }
         };
-        Counters::count(counter);
+        counter.count();
     }
 }
 
