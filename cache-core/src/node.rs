@@ -32,7 +32,7 @@ use crate::entry::{Entry, Unproven};
 use crate::key::{Function, KeyRef, Space};
 use crate::marks::Kind;
 use crate::outward::warn_local;
-use crate::remote::{Position, Remote, RemoteError, Session, Token};
+use crate::remote::{Position, Remote, RemoteError, RemoteFormat, Session, Token};
 use crate::stats::{RemoteStats, Told};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
@@ -65,6 +65,8 @@ pub(crate) struct NodeSettings {
     pub(crate) lease: Duration,
     /// The most bytes of one entry of the second level.
     pub(crate) max_value: usize,
+    /// How values are written.
+    pub(crate) format: RemoteFormat,
     /// Values of more bytes are compressed.
     pub(crate) compress_above: usize,
 }
@@ -79,6 +81,7 @@ impl Default for NodeSettings {
             when_cut_off: CutOff::Bounded,
             lease: Duration::ZERO,
             max_value: 1 << 20,
+            format: RemoteFormat::default(),
             compress_above: 4 << 10,
         }
     }

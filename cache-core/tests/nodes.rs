@@ -3,6 +3,8 @@
 
 #[path = "nodes/cluster.rs"]
 mod cluster;
+#[path = "nodes/formats.rs"]
+mod formats;
 #[path = "nodes/losses.rs"]
 mod losses;
 #[path = "nodes/support.rs"]

@@ -20,7 +20,9 @@ use crate::key::Key;
 use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
-use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, type_of, unpack};
+use crate::remote::{
+    Coding, Envelope, Opened, RemoteError, RemoteFormat, Session, Token, type_of, unpack,
+};
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -313,7 +315,10 @@ impl Level<'_> {
         let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
         let age = nanos(wall.saturating_sub(envelope.filled_at));
         let filled_at = now.saturating_sub(age);
-        let decode = |value: Cow<'_, [u8]>| asking.coding.read(&value, Timestamp(filled_at));
+        let decode = |value: Cow<'_, [u8]>| {
+            let format = RemoteFormat::of(envelope.format)?;
+            asking.coding.read(format, &value, Timestamp(filled_at))
+        };
         let Some(value) = value.and_then(decode) else {
             return self.unreadable();
         };
