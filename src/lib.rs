@@ -11,9 +11,9 @@ pub use cache_core::{
     Invalidating, InvalidatingFuture, Invalidation, InvalidationMethod, Key, KeyPath, KeyWriter,
     Life, LifeError, LoadTimeout, MAX_KEY_BYTES, MAX_KEY_PARTS, MAX_PATH_LEVELS, MAX_TAG_CHARS,
     MAX_TAGS, NotStorable, PathTarget, Pending, Permissions, PublicError, Reason, RemoteCodec,
-    RemoteStats, RemoteValue, Scoped, ShutdownError, Sleep, Span, Stats, Stored, Timestamp,
-    WebError, allow_inner_failures, bypass, cache_life, elevate, fetch, invalidate_cache, observe,
-    remote, revalidate_path, revalidate_tag,
+    RemoteFormat, RemoteStats, RemoteValue, Scoped, ShutdownError, Sleep, Span, Stats, Stored,
+    Timestamp, WebError, allow_inner_failures, bypass, cache_life, elevate, fetch,
+    invalidate_cache, observe, remote, revalidate_path, revalidate_tag,
 };
 
 // Each of these names two things: a function or a trait, and the macro for it.

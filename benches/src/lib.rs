@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 pub mod pages;
+pub mod server;
 
 /// How long one side runs before the next one's turn.
 const TURN: Duration = Duration::from_micros(400);

@@ -208,6 +208,15 @@ impl CacheBuilder {
         self
     }
 
+    /// How values that have serde's traits are written in the second level (default: MessagePack). Nodes of several
+    /// settings read each other's: an entry says what it holds. Bytes, responses and what
+    /// [writes itself](crate::RemoteCodec::new) are the same in each.
+    #[cfg(feature = "json")]
+    pub fn remote_format(mut self, format: crate::RemoteFormat) -> Self {
+        self.node.format = format;
+        self
+    }
+
     /// Above how many bytes values are compressed in the second level, by zstd (default: 4 KiB).
     #[cfg(feature = "zstd")]
     pub fn compress_above(mut self, bytes: usize) -> Self {

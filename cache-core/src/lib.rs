@@ -78,7 +78,7 @@ pub use node::CutOff;
 pub use path::PathTarget;
 pub use permissions::Permissions;
 pub use reason::{NotStorable, Reason};
-pub use remote::{RemoteCodec, RemoteValue};
+pub use remote::{RemoteCodec, RemoteFormat, RemoteValue};
 pub use stats::{RemoteStats, Stats};
 pub use tag::{IntoTags, InvalidationMethod, MAX_PATH_LEVELS, MAX_TAG_CHARS, MAX_TAGS};
 pub use verbs::{Delivery, Invalidating, InvalidatingFuture, Invalidation};

@@ -32,8 +32,8 @@ use crate::entry::{Entry, Unproven};
 use crate::key::{Function, KeyRef, Space};
 use crate::marks::Kind;
 use crate::outward::{tell_remote_answers, warn_local, warn_remote_failed};
-use crate::remote::{Position, Remote, RemoteError, Session, Token};
-use crate::stats::{Counters, RemoteStats};
+use crate::remote::{Position, Remote, RemoteError, RemoteFormat, Session, Token};
+use crate::stats::{RemoteStats, Told};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
 
@@ -68,6 +68,8 @@ pub(crate) struct NodeSettings {
     pub(crate) lease: Duration,
     /// The most bytes of one entry of the second level.
     pub(crate) max_value: usize,
+    /// How values are written.
+    pub(crate) format: RemoteFormat,
     /// Values of more bytes are compressed.
     pub(crate) compress_above: usize,
 }
@@ -82,6 +84,7 @@ impl Default for NodeSettings {
             when_cut_off: CutOff::Bounded,
             lease: Duration::ZERO,
             max_value: 1 << 20,
+            format: RemoteFormat::default(),
             compress_above: 4 << 10,
         }
     }
@@ -105,20 +108,40 @@ struct Known {
 }
 
 /// What is counted of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct NodeCounters {
-    pub(crate) hits: AtomicU64,
-    pub(crate) misses: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) unreadable: AtomicU64,
-    pub(crate) shared: AtomicU64,
-    pub(crate) unshared: AtomicU64,
-    pub(crate) local_only: AtomicU64,
-    pub(crate) errors: AtomicU64,
-    pub(crate) epochs: AtomicU64,
-    pub(crate) resets: AtomicU64,
-    pub(crate) learned: AtomicU64,
+    pub(crate) hits: Told,
+    pub(crate) misses: Told,
+    pub(crate) refused: Told,
+    pub(crate) unreadable: Told,
+    pub(crate) shared: Told,
+    pub(crate) unshared: Told,
+    pub(crate) local_only: Told,
+    pub(crate) errors: Told,
+    pub(crate) epochs: Told,
+    pub(crate) resets: Told,
+    pub(crate) learned: Told,
+    /// Values on their way to the second level now.
     pub(crate) sharing: AtomicU64,
+}
+
+impl NodeCounters {
+    const fn new() -> Self {
+        Self {
+            hits: Told::new("revalidate_remote_hits_total"),
+            misses: Told::new("revalidate_remote_misses_total"),
+            refused: Told::new("revalidate_remote_refused_total"),
+            unreadable: Told::new("revalidate_remote_unreadable_total"),
+            shared: Told::new("revalidate_remote_shared_total"),
+            unshared: Told::new("revalidate_remote_unshared_total"),
+            local_only: Told::new("revalidate_remote_local_only_total"),
+            errors: Told::new("revalidate_remote_errors_total"),
+            epochs: Told::new("revalidate_remote_epochs_total"),
+            resets: Told::new("revalidate_remote_resets_total"),
+            learned: Told::new("revalidate_remote_invalidations_total"),
+            sharing: AtomicU64::new(0),
+        }
+    }
 }
 
 /// One node.
@@ -160,7 +183,7 @@ impl Node {
         Self {
             settings,
             outbox: Outbox::default(),
-            counters: NodeCounters::default(),
+            counters: NodeCounters::new(),
             remote,
             origin: Token::random(),
             version,
@@ -214,9 +237,7 @@ impl Node {
     }
 
     fn count_error(&self, error: &RemoteError) {
-        Counters::count(&self.counters.errors);
-        #[cfg(feature = "metrics")]
-        metrics::counter!("revalidate_remote_errors_total").increment(1);
+        self.counters.errors.count();
         // An outage is told of once, however long it is, and so is its end.
         if !self.failing.swap(true, Ordering::Relaxed) {
             warn_remote_failed(error);
@@ -270,25 +291,29 @@ impl Node {
         }
     }
 
-    pub(crate) fn stats(&self, now: u64) -> RemoteStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.counters;
+    /// How long ago it last was current; `None` before the first time.
+    fn current_ago(&self, now: u64) -> Option<Duration> {
         let last = Some(self.last_current()).filter(|last| *last > 0);
+        last.map(|last| Duration::from_nanos(now.saturating_sub(last)))
+    }
+
+    pub(crate) fn stats(&self, now: u64) -> RemoteStats {
+        let counters = &self.counters;
         RemoteStats {
             connected: self.is_connected(),
-            last_current: last.map(|last| Duration::from_nanos(now.saturating_sub(last))),
-            hits: read(&counters.hits),
-            misses: read(&counters.misses),
-            refused: read(&counters.refused),
-            unreadable: read(&counters.unreadable),
-            shared: read(&counters.shared),
-            unshared: read(&counters.unshared),
-            local_only: read(&counters.local_only),
+            last_current: self.current_ago(now),
+            hits: counters.hits.read(),
+            misses: counters.misses.read(),
+            refused: counters.refused.read(),
+            unreadable: counters.unreadable.read(),
+            shared: counters.shared.read(),
+            unshared: counters.unshared.read(),
+            local_only: counters.local_only.read(),
             outbox: self.outbox.len() as u64,
-            learned: read(&counters.learned),
-            epochs: read(&counters.epochs),
-            resets: read(&counters.resets),
-            errors: read(&counters.errors),
+            learned: counters.learned.read(),
+            epochs: counters.epochs.read(),
+            resets: counters.resets.read(),
+            errors: counters.errors.read(),
         }
     }
 
@@ -346,7 +371,7 @@ impl Engine {
     #[cold]
     pub(crate) fn stays_local(&self, space: &Space) {
         let Some(node) = &self.node else { return };
-        Counters::count(&node.counters.local_only);
+        node.counters.local_only.count();
         let mut said = lock(&node.local);
         if said.len() < MOST_SAID && !said.contains(space.name()) {
             said.insert(space.name().to_owned());

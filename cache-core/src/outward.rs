@@ -221,7 +221,7 @@ pub(crate) fn tell(space: &Space, reason: Reason, joined: bool) {
         joined,
         "cached read"
     );
-    #[cfg(not(any(feature = "metrics", feature = "tracing")))]
+    #[cfg(not(feature = "tracing"))]
     let _ = (space, reason, joined);
 }
 

@@ -32,7 +32,7 @@ use thiserror::Error;
 
 pub use self::bookmark::Bookmark;
 pub(crate) use self::codec::Coding;
-pub use self::codec::{RemoteCodec, RemoteValue};
+pub use self::codec::{RemoteCodec, RemoteFormat, RemoteValue};
 pub(crate) use self::envelope::{Envelope, Opened, type_of};
 pub use self::memory::Memory;
 pub(crate) use self::packing::{pack, unpack};

@@ -1,5 +1,6 @@
 //! What the cache did, counted always; the `metrics` and `tracing` features tell it to the outside.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -121,6 +122,37 @@ impl Counters {
         all.map(|reason| (reason, self.of(reason)))
             .filter(|(_, count)| *count > 0)
             .collect()
+    }
+}
+
+/// A count that the feature `metrics` tells to the outside as well, under its name.
+pub(crate) struct Told {
+    count: AtomicU64,
+    name: &'static str,
+}
+
+impl Told {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            name,
+        }
+    }
+
+    pub(crate) fn count(&self) {
+        Counters::count(&self.count);
+        #[cfg(feature = "metrics")]
+        metrics::counter!(self.name).increment(1);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.read())
     }
 }
 

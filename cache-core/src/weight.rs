@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::ser::{self, Serialize};
 
 use crate::key::Failed;
-use crate::remote::RemoteCodec;
+use crate::remote::{RemoteCodec, RemoteFormat};
 
 /// How many bytes of memory a value holds, itself included.
 ///
@@ -56,6 +56,19 @@ pub trait CacheWeight {
     {
         None
     }
+
+    /// How a `Vec` of them goes there: one by one, unless there is a better way.
+    #[doc(hidden)]
+    fn remote_codec_of_vec() -> Option<RemoteCodec<Vec<Self>>>
+    where
+        Self: Sized,
+    {
+        Self::remote_codec()?;
+        Some(RemoteCodec::formatted(
+            |values, format, to| write_all(values, format, to),
+            read_all,
+        ))
+    }
 }
 
 macro_rules! flat {
@@ -69,7 +82,6 @@ flat!(
     (),
     bool,
     char,
-    u8,
     u16,
     u32,
     u64,
@@ -107,14 +119,27 @@ impl CacheWeight for Bytes {
     }
 
     fn remote_codec() -> Option<RemoteCodec<Self>> {
-        let write = |bytes: &Self, to: &mut Vec<u8>| {
-            to.extend_from_slice(bytes);
-            true
-        };
-        Some(RemoteCodec::new(write, |from| {
-            Some(Self::copy_from_slice(from))
-        }))
+        Some(as_they_are())
     }
+}
+
+impl CacheWeight for u8 {
+    fn remote_codec() -> Option<RemoteCodec<Self>> {
+        Some(RemoteCodec::of())
+    }
+
+    fn remote_codec_of_vec() -> Option<RemoteCodec<Vec<Self>>> {
+        Some(as_they_are())
+    }
+}
+
+/// Bytes are written as they are.
+fn as_they_are<B: AsRef<[u8]> + From<Vec<u8>>>() -> RemoteCodec<B> {
+    let write = |bytes: &B, to: &mut Vec<u8>| {
+        to.extend_from_slice(bytes.as_ref());
+        true
+    };
+    RemoteCodec::new(write, |from| Some(from.to_vec().into()))
 }
 
 /// The heap a value owns: its weight without its own place.
@@ -129,17 +154,17 @@ impl<T: CacheWeight> CacheWeight for Option<T> {
 
     fn remote_codec() -> Option<RemoteCodec<Self>> {
         T::remote_codec()?;
-        let write = |option: &Self, to: &mut Vec<u8>| {
+        let write = |option: &Self, format, to: &mut Vec<u8>| {
             to.push(u8::from(option.is_some()));
             let codec = T::remote_codec().zip(option.as_ref());
-            option.is_none() || codec.is_some_and(|(codec, value)| (codec.write)(value, to))
+            option.is_none() || codec.is_some_and(|(codec, value)| codec.write(value, format, to))
         };
-        let read = |from: &[u8]| match from.split_first()? {
+        let read = |format, from: &[u8]| match from.split_first()? {
             (0, []) => Some(None),
-            (1, value) => (T::remote_codec()?.read)(value).map(Some),
+            (1, value) => T::remote_codec()?.read(format, value).map(Some),
             _ => None,
         };
-        Some(RemoteCodec::new(write, read))
+        Some(RemoteCodec::formatted(write, read))
     }
 }
 
@@ -167,23 +192,19 @@ impl<T: CacheWeight> CacheWeight for Vec<T> {
     }
 
     fn remote_codec() -> Option<RemoteCodec<Self>> {
-        T::remote_codec()?;
-        Some(RemoteCodec::new(
-            |values, to| write_all(values, to),
-            read_all::<T>,
-        ))
+        T::remote_codec_of_vec()
     }
 }
 
 /// Each after its length.
-fn write_all<T: CacheWeight>(values: &[T], to: &mut Vec<u8>) -> bool {
+fn write_all<T: CacheWeight>(values: &[T], format: RemoteFormat, to: &mut Vec<u8>) -> bool {
     let Some(codec) = T::remote_codec() else {
         return false;
     };
     values.iter().all(|value| {
         let at = to.len();
         to.extend_from_slice(&[0; 4]);
-        let written = (codec.write)(value, to);
+        let written = codec.write(value, format, to);
         let length = u32::try_from(to.len() - at - 4);
         length.is_ok_and(|length| {
             to[at..at + 4].copy_from_slice(&length.to_le_bytes());
@@ -192,14 +213,14 @@ fn write_all<T: CacheWeight>(values: &[T], to: &mut Vec<u8>) -> bool {
     })
 }
 
-fn read_all<T: CacheWeight>(mut from: &[u8]) -> Option<Vec<T>> {
+fn read_all<T: CacheWeight>(format: RemoteFormat, mut from: &[u8]) -> Option<Vec<T>> {
     let codec = T::remote_codec()?;
     let mut values = Vec::new();
     while !from.is_empty() {
         let (length, rest) = from.split_first_chunk()?;
         let length = u32::from_le_bytes(*length).try_into().ok()?;
         let (value, rest) = rest.split_at_checked(length)?;
-        values.push((codec.read)(value)?);
+        values.push(codec.read(format, value)?);
         from = rest;
     }
     Some(values)
@@ -274,23 +295,41 @@ tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 
 /// What a value that cannot say its weight is reckoned to hold: the length of its parts, serialised.
 pub fn serialized_len<T: Serialize + ?Sized>(value: &T) -> usize {
-    let mut length = Length(0);
-    match value.serialize(&mut length) {
-        Ok(()) | Err(Failed(_)) => length.0,
+    Parts::of(value).length
+}
+
+/// Whether each float in a value is finite.
+#[cfg(feature = "json")]
+pub(crate) fn is_finite<T: Serialize + ?Sized>(value: &T) -> bool {
+    !Parts::of(value).infinite
+}
+
+/// What would be written.
+#[derive(Default)]
+struct Parts {
+    length: usize,
+    /// A float that is not finite is among it.
+    #[cfg(feature = "json")]
+    infinite: bool,
+}
+
+impl Parts {
+    fn of<T: Serialize + ?Sized>(value: &T) -> Self {
+        let mut parts = Self::default();
+        match value.serialize(&mut parts) {
+            Ok(()) | Err(Failed(_)) => parts,
+        }
     }
 }
 
-/// Counts what would be written.
-struct Length(usize);
-
 macro_rules! count {
     ($($method:ident: $type:ty => $length:expr),+ $(,)?) => { $(fn $method(self, _: $type) -> Result<(), Failed> {
-        self.0 += $length;
+        self.length += $length;
         Ok(())
     })+ };
 }
 
-impl ser::Serializer for &mut Length {
+impl ser::Serializer for &mut Parts {
     type Ok = ();
     type Error = Failed;
     type SerializeSeq = Self;
@@ -304,16 +343,32 @@ impl ser::Serializer for &mut Length {
     count!(serialize_bool: bool => 1, serialize_i8: i8 => 1, serialize_i16: i16 => 2, serialize_i32: i32 => 4,
         serialize_i64: i64 => 8, serialize_i128: i128 => 16, serialize_u8: u8 => 1, serialize_u16: u16 => 2,
         serialize_u32: u32 => 4, serialize_u64: u64 => 8, serialize_u128: u128 => 16, serialize_char: char => 4,
-        serialize_f32: f32 => 4, serialize_f64: f64 => 8, serialize_unit_struct: &'static str => 1);
+        serialize_unit_struct: &'static str => 1);
+
+    fn serialize_f32(self, value: f32) -> Result<(), Failed> {
+        #[cfg(feature = "json")]
+        {
+            self.infinite |= !value.is_finite();
+        }
+        self.serialize_u32(value.to_bits())
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Failed> {
+        #[cfg(feature = "json")]
+        {
+            self.infinite |= !value.is_finite();
+        }
+        self.serialize_u64(value.to_bits())
+    }
 
     fn serialize_str(self, text: &str) -> Result<(), Failed> {
         // A String's own three words come with its text.
-        self.0 += size_of::<String>() + text.len();
+        self.length += size_of::<String>() + text.len();
         Ok(())
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Failed> {
-        self.0 += size_of::<Vec<u8>>() + bytes.len();
+        self.length += size_of::<Vec<u8>>() + bytes.len();
         Ok(())
     }
 
@@ -322,7 +377,7 @@ impl ser::Serializer for &mut Length {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failed> {
-        self.0 += 1;
+        self.length += 1;
         value.serialize(self)
     }
 
@@ -358,7 +413,7 @@ impl ser::Serializer for &mut Length {
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Self, Failed> {
-        self.0 += size_of::<Vec<u8>>();
+        self.length += size_of::<Vec<u8>>();
         Ok(self)
     }
 
@@ -377,7 +432,7 @@ impl ser::Serializer for &mut Length {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Failed> {
-        self.0 += 1;
+        self.length += 1;
         Ok(self)
     }
 
@@ -396,13 +451,13 @@ impl ser::Serializer for &mut Length {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Failed> {
-        self.0 += 1;
+        self.length += 1;
         Ok(self)
     }
 }
 
 macro_rules! count_parts {
-    ($($trait:ident $method:ident),+) => { $(impl ser::$trait for &mut Length {
+    ($($trait:ident $method:ident),+) => { $(impl ser::$trait for &mut Parts {
         type Ok = ();
         type Error = Failed;
 
@@ -421,7 +476,7 @@ count_parts!(
 );
 
 macro_rules! count_fields {
-    ($($trait:ident),+) => { $(impl ser::$trait for &mut Length {
+    ($($trait:ident),+) => { $(impl ser::$trait for &mut Parts {
         type Ok = ();
         type Error = Failed;
 
@@ -436,7 +491,7 @@ macro_rules! count_fields {
 }
 count_fields!(SerializeStruct, SerializeStructVariant);
 
-impl ser::SerializeMap for &mut Length {
+impl ser::SerializeMap for &mut Parts {
     type Ok = ();
     type Error = Failed;
 

@@ -8,6 +8,8 @@ mod builds;
 mod callers;
 #[path = "nodes/cluster.rs"]
 mod cluster;
+#[path = "nodes/formats.rs"]
+mod formats;
 #[path = "nodes/losses.rs"]
 mod losses;
 #[path = "nodes/shapes.rs"]

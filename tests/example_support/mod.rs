@@ -21,6 +21,8 @@ pub struct Example {
     stderr: Receiver<String>,
     /// The host and port that it said it listens on.
     pub address: String,
+    /// What else it said of that.
+    pub beside: String,
 }
 
 impl Example {
@@ -40,11 +42,12 @@ impl Example {
         });
         let ready = stderr.recv_timeout(PATIENCE).unwrap();
         let (_, address) = ready.split_once("ready on http://").unwrap();
-        let address = address.split(',').next().unwrap().to_owned();
+        let (address, beside) = address.split_once(", ").unwrap_or((address, ""));
         Self {
             process,
             stderr,
-            address,
+            address: address.to_owned(),
+            beside: beside.to_owned(),
         }
     }
 

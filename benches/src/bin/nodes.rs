@@ -3,65 +3,15 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use benches::server::Server;
 use benches::{Side, compare, runtime};
 use bytes::Bytes;
-use revalidate::{Cache, CacheBuilder, Redis};
+use revalidate::Cache;
 use tokio::runtime::Runtime;
-
-/// A server of this benchmark's own.
-struct Server(Child, u16);
-
-impl Server {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = port.expect("a port is free").port();
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--maxmemory",
-                "1gb",
-                "--maxmemory-policy",
-                "allkeys-lru",
-                "--save",
-                "",
-            ])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server: apt-get install redis-server");
-        std::thread::sleep(Duration::from_millis(500));
-        Self(child, port)
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.1)
-    }
-
-    fn remote(&self) -> Redis {
-        Redis::new(self.url()).expect("it is an address")
-    }
-
-    async fn node(&self, builder: CacheBuilder) -> Cache {
-        let node = builder.remote(self.remote()).max_bytes(1 << 30).build();
-        node.connected().await;
-        node
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 const TAGS: [&str; 4] = ["one", "two", "three", "four"];
 
@@ -375,7 +325,7 @@ async fn storm(server: &Server) {
 
 fn main() {
     let runtime = runtime();
-    let server = Server::start();
+    let server = Server::start(&[]);
     hits(&runtime, &server);
     let both = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -78,6 +78,7 @@ async fn keep(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
     let mut pause = FIRST_PAUSE;
     let mut advised = false;
     while engine.strong_count() > 0 {
+        show(&engine, node);
         // A connection takes several answers: the address, the greeting, who it is.
         let limit = 4 * node.settings.limit;
         let connected = within(clock, Some(limit), node.remote.connect()).await;
@@ -124,6 +125,7 @@ async fn follow(
 ) -> Result<(), RemoteError> {
     let mut due = clock.now();
     loop {
+        show(engine, node);
         let Some(asked) = asks(engine, node, session) else {
             return match engine.strong_count() {
                 0 => Ok(()),
@@ -172,6 +174,32 @@ async fn follow(
         }
     }
 }
+
+/// Shows the outside how the node stands, at each step of its keeper. Gauges of two caches do not add up, as
+/// counters do, so each says whose it is.
+#[cfg(feature = "metrics")]
+fn show(engine: &Weak<Engine>, node: &Node) {
+    use std::time::SystemTime;
+
+    let Some(engine) = engine.upgrade() else {
+        return;
+    };
+    let ago = node.current_ago(engine.clock.now().0);
+    let since = |ago| engine.clock.system_time().checked_sub(ago);
+    let since = ago.and_then(since).unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = since.duration_since(SystemTime::UNIX_EPOCH);
+    let of = || Arc::clone(&engine.settings.namespace);
+    metrics::gauge!("revalidate_remote_connected", "cache" => of())
+        .set(f64::from(u8::from(node.is_connected())));
+    metrics::gauge!("revalidate_remote_lag_seconds", "cache" => of())
+        .set(ago.map_or(f64::INFINITY, |ago| ago.as_secs_f64()));
+    metrics::gauge!("revalidate_remote_last_current_timestamp_seconds", "cache" => of())
+        .set(since.map_or(0.0, |since| since.as_secs_f64()));
+    metrics::gauge!("revalidate_remote_outbox", "cache" => of()).set(node.outbox.len() as f64);
+}
+
+#[cfg(not(feature = "metrics"))]
+fn show(_: &Weak<Engine>, _: &Node) {}
 
 /// What is asked next in this session, while it is the one there is.
 fn asks(engine: &Weak<Engine>, node: &Node, session: &Arc<dyn Session>) -> Option<Asked> {

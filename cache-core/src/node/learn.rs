@@ -12,7 +12,6 @@ use crate::clock::Offsets;
 use crate::engine::Engine;
 use crate::marks::Kind;
 use crate::remote::{Bookmark, Logged, Position, Session, Since};
-use crate::stats::Counters;
 use crate::sync::lock;
 use crate::tag::TagName;
 
@@ -80,7 +79,7 @@ impl Engine {
         known.at = None;
         self.forget(&mut known);
         if let Some(before) = before {
-            Counters::count(&node.counters.epochs);
+            node.counters.epochs.count();
             #[cfg(feature = "tracing")]
             tracing::warn!(
                 epoch = &**session.epoch(),
@@ -129,7 +128,7 @@ impl Engine {
                 Since::Lost { .. } if known.at != asked.at => Learned::Nothing,
                 Since::Lost { last } => {
                     if known.at.is_some() {
-                        Counters::count(&node.counters.resets);
+                        node.counters.resets.count();
                         #[cfg(feature = "tracing")]
                         tracing::warn!(
                             "the log does not reach back to what this node knows: its cache begins anew"
@@ -221,9 +220,7 @@ impl Engine {
         if record.origin == node.origin {
             return;
         }
-        Counters::count(&node.counters.learned);
-        #[cfg(feature = "metrics")]
-        metrics::counter!("revalidate_remote_invalidations_total").increment(1);
+        node.counters.learned.count();
         let named = |names: &[Arc<str>]| names.iter().map(TagName::from_raw).collect::<Vec<_>>();
         for (kind, names) in [(Kind::Hard, &record.hard), (Kind::Soft, &record.soft)] {
             if !names.is_empty() {

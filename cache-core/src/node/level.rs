@@ -20,8 +20,9 @@ use crate::key::Key;
 use crate::life::Life;
 use crate::marks::TagRecord;
 use crate::reason::NotStorable;
-use crate::remote::{Coding, Envelope, Opened, RemoteError, Session, Token, type_of, unpack};
-use crate::stats::Counters;
+use crate::remote::{
+    Coding, Envelope, Opened, RemoteError, RemoteFormat, Session, Token, type_of, unpack,
+};
 use crate::tag::TagName;
 
 /// How long a placeholder keeps a place for a load: the value of one that takes longer is not shared.
@@ -105,10 +106,10 @@ impl Engine {
         };
         match level.ask(lead, asking).await {
             Ok(answer) => {
-                Counters::count(match answer {
-                    Answer::Found(..) => &node.counters.hits,
-                    Answer::Load(_) => &node.counters.misses,
-                });
+                match answer {
+                    Answer::Found(..) => node.counters.hits.count(),
+                    Answer::Load(_) => node.counters.misses.count(),
+                }
                 answer
             }
             Err(error) => {
@@ -239,7 +240,7 @@ impl Level<'_> {
             Opened::Entry(id, _) if accepting == Accepting::Nothing => Found::Occupied(id),
             Opened::Entry(id, body) => Found::Entry(id, body, read.tokens),
             Opened::Unreadable(id) => {
-                Counters::count(&self.node.counters.unreadable);
+                self.node.counters.unreadable.count();
                 Found::Occupied(id)
             }
         })
@@ -290,7 +291,7 @@ impl Level<'_> {
     }
 
     fn unreadable<T>(&self) -> Option<T> {
-        Counters::count(&self.node.counters.unreadable);
+        self.node.counters.unreadable.count();
         None
     }
 
@@ -309,7 +310,7 @@ impl Level<'_> {
         let tags = self.tags(envelope, lead.flight.known());
         // Held from here on: what is invalidated from now on marks them, and what was before is in the outbox.
         if read.refuses(&tags, &self.name) {
-            Counters::count(&self.node.counters.refused);
+            self.node.counters.refused.count();
             return None;
         }
         // In this order: by what passes between the two its life is shorter, and not longer.
@@ -331,7 +332,10 @@ impl Level<'_> {
         let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
         let age = nanos(wall.saturating_sub(envelope.filled_at));
         let filled_at = now.saturating_sub(age);
-        let decode = |value: Cow<'_, [u8]>| asking.coding.read(&value, Timestamp(filled_at));
+        let decode = |value: Cow<'_, [u8]>| {
+            let format = RemoteFormat::of(envelope.format)?;
+            asking.coding.read(format, &value, Timestamp(filled_at))
+        };
         let Some(value) = value.and_then(decode) else {
             return self.unreadable();
         };

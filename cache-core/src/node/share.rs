@@ -20,8 +20,7 @@ use crate::ledger::Running;
 use crate::load::within;
 use crate::marks::{Marked, examine};
 use crate::reason::Reason;
-use crate::remote::{Coding, Envelope, RemoteError, Token, pack, type_of};
-use crate::stats::Counters;
+use crate::remote::{Coding, Envelope, RemoteError, RemoteFormat, Token, pack, type_of};
 use crate::weight::CacheWeight;
 
 /// The most values on their way at once; others stay here.
@@ -32,7 +31,7 @@ const PUT_WITHIN: Duration = Duration::from_secs(30);
 const BEYOND: Duration = Duration::from_secs(60);
 
 /// Writes a value whose type is known to it alone.
-type Write = Box<dyn Fn(&Erased, &mut Vec<u8>) -> bool + Send + Sync>;
+type Write = Box<dyn Fn(&Erased, RemoteFormat, &mut Vec<u8>) -> bool + Send + Sync>;
 
 /// A value of whatever type, and how it is written.
 pub(crate) struct Shared {
@@ -52,10 +51,10 @@ impl Shared {
         let filled_at = Timestamp(entry.filled_at);
         Self {
             entry: Arc::clone(entry),
-            write: Box::new(move |value, to| {
+            write: Box::new(move |value, format, to| {
                 value
                     .downcast_ref::<V>()
-                    .is_some_and(|value| coding.write(value, filled_at, to))
+                    .is_some_and(|value| coding.write(value, format, filled_at, to))
             }),
             of: type_of::<V>(),
             running,
@@ -211,7 +210,8 @@ impl Engine {
             return Err(Unshared::Refused);
         }
         let mut value = Vec::new();
-        if !(shared.write)(&entry.value, &mut value) {
+        let format = node.settings.format;
+        if !(shared.write)(&entry.value, format, &mut value) {
             return Err(Unshared::Refused);
         }
         let (packing, value) = pack(&value, node.settings.compress_above);
@@ -260,6 +260,7 @@ impl Engine {
             kept_stale: entry.kept_stale / 1_000_000,
             refresh_ahead: entry.refresh_ahead() / 1_000_000,
             by_caller: entry.by_caller,
+            format: format.number(),
             packing,
             value: &value,
         };
@@ -309,7 +310,7 @@ impl OnItsWay {
                 &counters.unshared
             }
         };
-        Counters::count(counter);
+        counter.count();
     }
 }
 

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Token;
 
 /// The first byte after the id. Others are of releases that are not this one's.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The id, the version and the checksum.
 const HEAD: usize = 16 + 1 + 8;
 
@@ -30,6 +30,8 @@ pub(crate) struct Envelope<'a> {
     pub(crate) kept_stale: u64,
     pub(crate) refresh_ahead: u64,
     pub(crate) by_caller: bool,
+    /// In which [format](super::RemoteFormat) the value is written, where it goes by one.
+    pub(crate) format: u8,
     /// How the value is packed.
     pub(crate) packing: u8,
     pub(crate) value: &'a [u8],

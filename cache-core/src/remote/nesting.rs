@@ -82,6 +82,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
+    use crate::remote::RemoteFormat;
     use crate::remote::RemoteValue;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -115,21 +116,36 @@ mod tests {
         let mut written = Vec::new();
         // Each comment is a map in an array, but for the first, and the scores of the last are an array.
         let most = thread(DEEPEST / 2);
-        assert!(most.write(&mut written));
-        assert_eq!(Comment::read(&written), Some(most));
-        assert!(!thread(DEEPEST / 2 + 1).write(&mut Vec::new()));
-        assert!(nots(DEEPEST).write(&mut Vec::new()));
-        assert!(!nots(DEEPEST + 1).write(&mut Vec::new()));
+        assert!(most.write(RemoteFormat::MessagePack, &mut written));
+        assert_eq!(
+            Comment::read(RemoteFormat::MessagePack, &written),
+            Some(most)
+        );
+        assert!(!thread(DEEPEST / 2 + 1).write(RemoteFormat::MessagePack, &mut Vec::new()));
+        assert!(nots(DEEPEST).write(RemoteFormat::MessagePack, &mut Vec::new()));
+        assert!(!nots(DEEPEST + 1).write(RemoteFormat::MessagePack, &mut Vec::new()));
     }
 
     #[test]
     fn what_nests_too_deep_is_not_read() {
         let not = [&[0x81, 0xa3][..], b"Not"].concat();
         let bytes = |nots: usize| [&not.repeat(nots)[..], &[0xa7], b"Nothing"].concat();
-        assert_eq!(Not::read(&bytes(DEEPEST)), Some(nots(DEEPEST)));
-        assert_eq!(Not::read(&bytes(DEEPEST + 1)), None);
-        assert_eq!(Not::read(&bytes(1_000_000)), None);
-        assert_eq!(Not::read(&not.repeat(1_000_000)), None);
+        assert_eq!(
+            Not::read(RemoteFormat::MessagePack, &bytes(DEEPEST)),
+            Some(nots(DEEPEST))
+        );
+        assert_eq!(
+            Not::read(RemoteFormat::MessagePack, &bytes(DEEPEST + 1)),
+            None
+        );
+        assert_eq!(
+            Not::read(RemoteFormat::MessagePack, &bytes(1_000_000)),
+            None
+        );
+        assert_eq!(
+            Not::read(RemoteFormat::MessagePack, &not.repeat(1_000_000)),
+            None
+        );
     }
 
     #[test]

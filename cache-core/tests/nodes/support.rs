@@ -1,4 +1,5 @@
 //! A source of values.
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,7 +20,7 @@ use cache_core::macro_support::{
     CacheTags, Finished, Finishing, LoadTimeout, Probe, Returned, SaysTimeout, Shape, TagSink,
     Verdict, add_tags_of,
 };
-use cache_core::{Cache, CacheWeight, NotStorable, RemoteValue};
+use cache_core::{Cache, CacheWeight, NotStorable, RemoteFormat, RemoteValue};
 use http::header::SET_COOKIE;
 use http::{Extensions, HeaderMap, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
@@ -61,7 +61,7 @@ impl CacheWeight for StoredResponse {
 /// Headers and body as the bytes they are. Of what else a response carries a policy alone can go to other
 /// nodes; one with other extensions stays where it was made.
 impl RemoteValue for StoredResponse {
-    fn write(&self, to: &mut Vec<u8>) -> bool {
+    fn write(&self, _: RemoteFormat, to: &mut Vec<u8>) -> bool {
         let policy = self.extensions.get::<CachePolicy>();
         if self.extensions.len() > usize::from(policy.is_some()) {
             return false;
@@ -76,7 +76,7 @@ impl RemoteValue for StoredResponse {
         true
     }
 
-    fn read(mut from: &[u8]) -> Option<Self> {
+    fn read(_: RemoteFormat, mut from: &[u8]) -> Option<Self> {
         let from = &mut from;
         if from.try_get_u8().ok()? != VERSION {
             return None;
