@@ -5,6 +5,8 @@
 mod callers;
 #[path = "nodes/cluster.rs"]
 mod cluster;
+#[path = "nodes/connecting.rs"]
+mod connecting;
 #[path = "nodes/losses.rs"]
 mod losses;
 #[path = "nodes/support.rs"]

@@ -75,10 +75,7 @@ async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
     let mut pause = FIRST_PAUSE;
     let mut advised = false;
     while engine.strong_count() > 0 {
-        // A connection takes several answers: the address, the greeting, who it is.
-        let limit = 4 * node.settings.limit;
-        let connected = within(&clock, Some(limit), node.remote.connect()).await;
-        let session = match connected.unwrap_or(Err(RemoteError::TimedOut(limit))) {
+        let session = match node.remote.connect().await {
             Ok(session) => session,
             Err(error) => {
                 node.count_error(&error);
@@ -93,7 +90,9 @@ async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
             advise(node, &clock, &session).await;
         }
         match follow(&engine, node, &clock, &session, &mut pause).await {
-            Ok(()) => break,
+            Ok(()) if engine.strong_count() == 0 => break,
+            // Who met an error gave it up, and counted that.
+            Ok(()) => {}
             Err(error) => node.count_error(&error),
         }
         node.leave(&session);
@@ -111,7 +110,7 @@ async fn advise(node: &Node, clock: &Clock, session: &Arc<dyn Session>) {
     }
 }
 
-/// Follows the log in one session; ends with the cache, or by the error that ended the session.
+/// Follows the log in one session, until that is given up; ends with the cache, or by an error of its own.
 async fn follow(
     engine: &Weak<Engine>,
     node: &Node,
@@ -123,10 +122,7 @@ async fn follow(
     let mut offsets = clock.offsets();
     loop {
         let Some(asked) = asks(engine, node, session, &mut offsets) else {
-            return match engine.strong_count() {
-                0 => Ok(()),
-                _ => Err(RemoteError::Unreachable("the session was given up".into())),
-            };
+            return Ok(());
         };
         let Some(from) = node.follow_from().filter(|_| clock.now() < due) else {
             let since = node.answer(clock, session.since(asked.at)).await?;
