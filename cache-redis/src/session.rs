@@ -282,6 +282,9 @@ impl Session for Connected {
 
     fn advice(&self) -> Reply<'_, Vec<String>> {
         Box::pin(async move {
+            if !self.redis.advise {
+                return Ok(Vec::new());
+            }
             let mut config = redis::cmd("CONFIG");
             config.arg("GET").arg("m*");
             // An access list may forbid it.
@@ -295,10 +298,11 @@ impl Session for Connected {
 /// What goes against what a cache promises, and what to set instead.
 fn advice(version: &str, config: &Option<HashMap<String, String>>, sentinel: bool) -> Vec<String> {
     let mut advice = Vec::new();
-    let mut parts = version
-        .split('.')
-        .map_while(|part| part.parse::<u32>().ok());
-    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (6, 2) {
+    let mut parts = version.split('.').map_while(|part| part.parse().ok());
+    // A server that does not tell its version is not judged by it.
+    if let Some(major) = parts.next()
+        && (major, parts.next().unwrap_or(0)) < (6, 2)
+    {
         advice.push(format!(
             "Redis {version} is too old: 6.2 or later is needed"
         ));
@@ -306,18 +310,17 @@ fn advice(version: &str, config: &Option<HashMap<String, String>>, sentinel: boo
     let Some(config) = config else {
         return advice;
     };
-    let get = |name: &str| config.get(name).map_or("", String::as_str);
-    let policy = get("maxmemory-policy");
-    if get("maxmemory") == "0" {
-        advice.push(
+    let get = |name: &str| config.get(name).map(String::as_str);
+    match (get("maxmemory"), get("maxmemory-policy")) {
+        (Some("0"), _) => advice.push(
             "`maxmemory` is 0, so the cache may take all the machine has: set it, with `maxmemory-policy allkeys-lru`".into(),
-        );
-    } else if !policy.starts_with("allkeys-") {
-        advice.push(format!(
+        ),
+        (_, Some(policy)) if !policy.starts_with("allkeys-") => advice.push(format!(
             "`maxmemory-policy` is `{policy}`, so a full server refuses values and invalidations alike: set `allkeys-lru` or `allkeys-lfu`"
-        ));
+        )),
+        _ => {}
     }
-    if sentinel && get("min-replicas-to-write") == "0" {
+    if sentinel && get("min-replicas-to-write") == Some("0") {
         advice.push(
             "`min-replicas-to-write` is 0, so a master that is cut off acknowledges invalidations that are lost when it is replaced: set it to 1".into(),
         );

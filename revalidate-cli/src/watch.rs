@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 /// How long one wait for the log takes at most.
 const TURN: Duration = Duration::from_secs(5);
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(500);
 
 async fn answer<T>(
     limit: Duration,
@@ -44,17 +46,13 @@ pub(crate) async fn status(redis: &Redis, limit: Duration) -> Result<(), Box<dyn
     Ok(())
 }
 
-/// Shows each record of the log as it comes; connects anew where the server is another.
+/// Shows each record of the log as it comes; connects anew where the server is another or does not answer.
 pub(crate) async fn watch(redis: &Redis, limit: Duration) -> Result<(), Box<dyn Error>> {
     let mut session = redis.connect().await?;
     let mut at = last(&*session, limit).await?;
     eprintln!("watching the log of {}", session.epoch());
     loop {
-        let followed = tokio::select! {
-            followed = session.follow(at, TURN) => followed,
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
-        };
-        match followed {
+        match answer(TURN + limit, session.follow(at, TURN)).await {
             Ok(records) => {
                 for logged in records {
                     println!("{}", line(&logged));
@@ -63,29 +61,20 @@ pub(crate) async fn watch(redis: &Redis, limit: Duration) -> Result<(), Box<dyn 
             }
             Err(error) => {
                 eprintln!("{error}: connecting anew");
-                (session, at) = again(redis, limit).await?;
+                (session, at) = again(redis, limit).await;
                 eprintln!("watching the log of {}", session.epoch());
             }
         }
     }
 }
 
-async fn again(
-    redis: &Redis,
-    limit: Duration,
-) -> Result<(Arc<dyn Session>, Position), Box<dyn Error>> {
+async fn again(redis: &Redis, limit: Duration) -> (Arc<dyn Session>, Position) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                return Err("interrupted".into());
-            }
-        }
+        tokio::time::sleep(PAUSE).await;
         if let Ok(session) = redis.connect().await
             && let Ok(at) = last(&*session, limit).await
         {
-            return Ok((session, at));
+            return (session, at);
         }
     }
 }
