@@ -23,7 +23,8 @@ use crate::verbs::Invalidating;
 
 pub use self::values::{Pending, Stored};
 
-/// A tagged cache in one process. Cheap to clone; copies are the same cache.
+/// A tagged cache, of one process or [shared by many](CacheBuilder::remote). Cheap to clone; copies are
+/// the same cache.
 ///
 /// Values are kept under keys ([`CacheKey`](crate::CacheKey): text, numbers, tuples, your own types) with tags and a
 /// [`Life`]. An invalidation drops every value with one of its tags, in a time that does not depend
