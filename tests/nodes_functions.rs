@@ -196,3 +196,32 @@ async fn a_path_that_one_node_revalidates_drops_what_its_page_reads_on_the_other
     });
     assert_eq!((get(0).await, get(1).await), ("2".into(), "2".into()));
 }
+
+mod rates {
+    use revalidate::web_method;
+
+    pub(super) async fn of_euro(id: u64) -> u64 {
+        #[web_method(cache(ttl = "1h"))]
+        async fn rate(id: u64) -> u64 {
+            1_000 + id
+        }
+        rate(id).await
+    }
+
+    pub(super) async fn of_pound(id: u64) -> u64 {
+        #[web_method(cache(ttl = "1h"))]
+        async fn rate(id: u64) -> u64 {
+            2_000 + id
+        }
+        rate(id).await
+    }
+}
+
+#[tokio::test]
+async fn functions_of_one_name_in_two_bodies_are_two() {
+    let cluster = Cluster::new(2).await;
+    assert_eq!(on!(cluster, 0, rates::of_euro(1)), 1_001);
+    assert_eq!(on!(cluster, 0, rates::of_pound(1)), 2_001);
+    assert_eq!(on!(cluster, 1, rates::of_pound(1)), 2_001);
+    assert_eq!(on!(cluster, 1, rates::of_euro(1)), 1_001);
+}

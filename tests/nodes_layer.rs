@@ -304,6 +304,22 @@ async fn a_node_that_is_cut_off_loads_for_itself() {
     assert_eq!(get(&nodes[1], "/pages/1").await.text(), "page 1, made 3");
 }
 
+/// The origin's being out of reach as well is no reason to show what others may have invalidated.
+#[tokio::test]
+async fn what_is_not_proven_stands_in_for_no_origin_that_cannot_be_reached() {
+    let (cluster, made) = (Cluster::new(1).await, Count::default());
+    let proxy = |_| CacheLayer::shared_proxy().cache(cluster[0].clone());
+    let once = |made, _| match made {
+        1 => ([("cache-control", "max-age=3600")], "page").into_response(),
+        _ => StatusCode::GATEWAY_TIMEOUT.into_response(),
+    };
+    let node = always(&cluster[0], &made, proxy, once);
+    get(&node, "/a").await.assert_miss("never-stored");
+    cluster.server.set_reachable(false);
+    cluster.pass(6 * SECOND).await;
+    assert_eq!(get(&node, "/a").await.status, StatusCode::GATEWAY_TIMEOUT);
+}
+
 #[tokio::test]
 async fn nothing_of_one_caller_goes_to_the_server() {
     fn secret(_: usize, headers: http::HeaderMap) -> Response {

@@ -88,7 +88,7 @@ impl CacheBuilder {
     /// The version of what is cached, shown with the namespace, and a part of every key of the second level,
     /// so that two versions read nothing of each other's (default: the identity of the very executable, so
     /// that a deploy begins with nothing). With one that stays the same, entries live across deploys: change
-    /// it with the types of what is cached, whose encoding knows no names.
+    /// it with the types of what is cached. A field that another release left out is read as `serde`'s default.
     pub fn version(mut self, version: impl AsRef<str>) -> Self {
         self.settings.version = version.as_ref().into();
         self

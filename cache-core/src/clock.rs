@@ -65,6 +65,8 @@ enum Source {
 
 struct Manual {
     now: AtomicU64,
+    /// How long the machine has slept, which the other clocks count.
+    slept: AtomicU64,
     sleepers: Mutex<Vec<(u64, Waker)>>,
 }
 
@@ -85,6 +87,7 @@ impl Clock {
     pub fn manual() -> Self {
         Self(Source::Manual(Arc::new(Manual {
             now: AtomicU64::new(MANUAL_START),
+            slept: AtomicU64::new(0),
             sleepers: Mutex::new(Vec::new()),
         })))
     }
@@ -107,6 +110,19 @@ impl Clock {
         for (_, waker) in due {
             waker.wake();
         }
+    }
+
+    /// Has the machine of a manual clock sleep: wall time goes on, and the clock stands still meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// On the system clock.
+    #[track_caller]
+    pub fn suspend(&self, lasting: Duration) {
+        let Source::Manual(manual) = &self.0 else {
+            panic!("only the machine of a clock made by `Clock::manual()` can be suspended");
+        };
+        manual.slept.fetch_add(nanos(lasting), Ordering::SeqCst);
     }
 
     /// How long until a manual clock wakes the next who sleeps on it; `None` where nobody does. For who drives
@@ -140,8 +156,9 @@ impl Clock {
     pub fn system_time(&self) -> SystemTime {
         match &self.0 {
             Source::System => SystemTime::now(),
-            Source::Manual(_) => {
-                SystemTime::UNIX_EPOCH + MANUAL_EPOCH + self.now().since(Timestamp(MANUAL_START))
+            Source::Manual(manual) => {
+                let awake = self.now().since(Timestamp(MANUAL_START));
+                SystemTime::UNIX_EPOCH + MANUAL_EPOCH + awake + manual.slept()
             }
         }
     }
@@ -154,7 +171,7 @@ impl Clock {
         let wall = wall.map_or(0, |wall| i128::from(nanos(wall)));
         let boot = match &self.0 {
             Source::System => boot_nanos().map_or(now, i128::from),
-            Source::Manual(_) => now,
+            Source::Manual(manual) => now + i128::from(nanos(manual.slept())),
         };
         Offsets {
             wall: wall - now,
@@ -194,6 +211,10 @@ impl Offsets {
 }
 
 impl Manual {
+    fn slept(&self) -> Duration {
+        Duration::from_nanos(self.slept.load(Ordering::SeqCst))
+    }
+
     fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Waker)>> {
         self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -176,16 +176,17 @@ impl<V: ?Sized> Entry<V> {
     }
 
     /// Whether what is known of it was proven lately enough for a reader of that moment.
-    pub(crate) fn is_proven(&self, proven_until: u64, now: u64) -> bool {
+    pub(crate) fn is_proven(&self, reading: Reading, now: u64) -> bool {
         let Unproven { bound, extra } = self.unproven_for;
-        now <= proven_until.saturating_add(extra) || now <= self.asked_at.saturating_add(bound)
+        now <= reading.proven_until.saturating_add(extra)
+            || reading.is_recent(self.asked_at, bound, now)
     }
 
     #[cold]
     fn judge_slowly(&self, reading: Reading, now: u64) -> Verdict {
         match self.judge_marks(reading.sequence, now) {
             Verdict::Dead(why) => Verdict::Dead(why),
-            verdict if self.is_proven(reading.proven_until, now) => verdict,
+            verdict if self.is_proven(reading, now) => verdict,
             // What other nodes invalidated may be unknown here: it is as good as stale, and only for who
             // asked for that on errors.
             Verdict::Fresh { .. } => Verdict::Stale {

@@ -238,7 +238,7 @@ impl Engine {
         // have invalidated since, and this caller would be served it past the bound.
         let bounded = |flight: &Flight| {
             let began = flight.began.load(Ordering::Acquire);
-            now <= reading.proven_until || now <= began.saturating_add(self.least_bound())
+            now <= reading.proven_until || reading.is_recent(began, self.least_bound(), now)
         };
         let attached = || {
             let attached = slot.flights.iter().rev();

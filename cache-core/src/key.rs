@@ -31,24 +31,41 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
 
 /// A cached function, as its macro describes it: one static each, so its address is its identity in
-/// this process, and its name and version are its identity elsewhere.
+/// this process, and its path and version are its identity elsewhere.
 #[derive(Debug)]
 pub struct Function {
     name: &'static str,
     version: &'static str,
+    path: Option<fn() -> &'static str>,
 }
 
 impl Function {
-    /// Describes the function `name` (its full path).
+    /// Describes the function `name`, with the module that it is in.
     #[must_use]
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Self { name, version }
+        Self {
+            name,
+            version,
+            path: None,
+        }
     }
 
-    /// Its full path.
+    /// Tells it from those of the same name in the bodies of other functions: `T` stands beside it.
+    #[must_use]
+    pub const fn beside<T: ?Sized>(mut self) -> Self {
+        self.path = Some(std::any::type_name::<T>);
+        self
+    }
+
+    /// What people know it by, and what its tag is called.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What other processes know it by.
+    pub(crate) fn path(&self) -> &'static str {
+        self.path.map_or(self.name, |path| path())
     }
 
     /// What its values are versioned by.

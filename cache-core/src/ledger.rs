@@ -26,6 +26,9 @@ pub(crate) struct Ledger {
     /// Until when what this process knows of other nodes' invalidations is proven; for ever where
     /// there are no others.
     proven_until: AtomicU64,
+    /// When that was last taken back, as the machine had slept: for how long is not known, and what was loaded
+    /// before is older by that than its own time says.
+    disproved_at: AtomicU64,
     floor: AtomicU64,
     book: Mutex<Book>,
 }
@@ -49,6 +52,8 @@ struct Book {
 pub(crate) struct Reading {
     /// Until when what this process knows is proven.
     pub(crate) proven_until: u64,
+    /// What was asked for up to then is not proven by when that was.
+    pub(crate) disproved_at: u64,
     /// The number of the last invalidation: who reads it first sees every mark up to it.
     pub(crate) sequence: u64,
 }
@@ -70,11 +75,19 @@ pub(crate) struct Running {
     pub(crate) start: u64,
 }
 
+impl Reading {
+    /// Whether what was asked for then is new enough for a reader of `now`, within a bound of its own.
+    pub(crate) fn is_recent(self, asked_at: u64, bound: u64, now: u64) -> bool {
+        asked_at > self.disproved_at && now <= asked_at.saturating_add(bound)
+    }
+}
+
 impl Ledger {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             sequence: Sequence::new(),
             proven_until: AtomicU64::new(u64::MAX),
+            disproved_at: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             book: Mutex::new(Book {
                 parts: (0..PARTS).map(|_| Part::default()).collect(),
@@ -97,6 +110,7 @@ impl Ledger {
         let proven_until = self.proven_until.load(Ordering::Acquire);
         Reading {
             proven_until,
+            disproved_at: self.disproved_at.load(Ordering::Acquire),
             sequence: self.sequence(),
         }
     }
@@ -104,6 +118,12 @@ impl Ledger {
     /// Sets until when what is known is proven. The marks of what is known are set.
     pub(crate) fn prove_until(&self, until: u64) {
         self.proven_until.store(until, Ordering::Release);
+    }
+
+    /// Takes back what was proven, and what the time of its own load proved of each entry.
+    pub(crate) fn disprove(&self, now: u64) {
+        self.disproved_at.store(now, Ordering::Release);
+        self.prove_until(0);
     }
 
     /// Whether marks that a load begun at `start` would need may have been dropped.

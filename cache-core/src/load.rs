@@ -510,7 +510,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             Some(_) if !may_take => None,
             Some(Stage::Landed(entry)) => {
                 if passenger.flight.start() >= self.arrival.sequence
-                    && entry.is_proven(self.arrival.proven_until, self.arrived)
+                    && entry.is_proven(self.arrival, self.arrived)
                 {
                     return Some(self.take(engine, &entry, self.reason_of(&entry), true));
                 }

@@ -13,7 +13,7 @@ mod outbox;
 mod place;
 mod share;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,11 +31,14 @@ use crate::engine::Engine;
 use crate::entry::{Entry, Unproven};
 use crate::key::{Function, KeyRef, Space};
 use crate::marks::Kind;
-use crate::outward::warn_local;
+use crate::outward::{tell_remote_answers, warn_local, warn_remote_failed};
 use crate::remote::{Position, Remote, RemoteError, Session, Token};
 use crate::stats::{Counters, RemoteStats};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
+
+/// Of so many functions and scopes it is said that their values stay here: scopes may be any number.
+const MOST_SAID: usize = 100;
 
 /// What a node serves that cannot know what the others invalidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +93,8 @@ struct Known {
     session: Option<Arc<dyn Session>>,
     /// Of the server that it last had a session with.
     epoch: Option<Arc<str>>,
+    /// Those before, the last of them.
+    past: VecDeque<Arc<str>>,
     /// The last record before which everything has been applied.
     at: Option<Position>,
     /// Records after that one which were applied, and not yet shown to follow it without a gap.
@@ -136,6 +141,8 @@ pub(crate) struct Node {
     /// Has the keeper look at once.
     nudge: Notify,
     kept: AtomicBool,
+    /// It was said that the remote fails.
+    failing: AtomicBool,
     /// Whose values cannot go to other nodes: it was said.
     local: Mutex<HashSet<String>>,
 }
@@ -163,6 +170,7 @@ impl Node {
             changed: watch::Sender::new(0),
             nudge: Notify::new(),
             kept: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             local: Mutex::default(),
         }
     }
@@ -209,10 +217,19 @@ impl Node {
         Counters::count(&self.counters.errors);
         #[cfg(feature = "metrics")]
         metrics::counter!("revalidate_remote_errors_total").increment(1);
+        // An outage is told of once, however long it is, and so is its end.
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            warn_remote_failed(error);
+        }
         #[cfg(feature = "tracing")]
-        tracing::warn!(%error, "the remote failed: values are loaded, invalidations wait");
-        #[cfg(not(feature = "tracing"))]
-        let _ = error;
+        tracing::debug!(%error, "the remote failed");
+    }
+
+    /// Notes that the remote answered as it should.
+    fn answers(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tell_remote_answers();
+        }
     }
 
     /// Counts an error, and gives up the session where it is of no more use.
@@ -279,7 +296,7 @@ impl Node {
     pub(crate) fn knows(&self, space: &Space) {
         if let Space::Function(function) = space {
             let mut functions = lock(&self.functions);
-            functions.insert((function.name(), function.version()), function);
+            functions.insert((function.path(), function.version()), function);
         }
     }
 }
@@ -330,7 +347,10 @@ impl Engine {
     pub(crate) fn stays_local(&self, space: &Space) {
         let Some(node) = &self.node else { return };
         Counters::count(&node.counters.local_only);
-        if lock(&node.local).insert(space.name().to_owned()) {
+        let mut said = lock(&node.local);
+        if said.len() < MOST_SAID && !said.contains(space.name()) {
+            said.insert(space.name().to_owned());
+            drop(said);
             warn_local(space.name());
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn flow(context: &Context, engine: &Arc<Engine>, entry: &Entry, stale
             recorded.partial = entry.partial;
             recorded.filled_at = entry.filled_at;
             recorded.asked_at = entry.asked_at;
-            recorded.fresh_until = entry.fresh_until;
+            recorded.fresh_until = entry.full_until;
             recorded.stale = stale || entry.born_stale;
             recorded.failed = entry.failed;
             recorded.by_caller = entry.by_caller;
@@ -172,6 +172,23 @@ pub(crate) fn warn_local(name: &str) {
         "revalidate: the values of `{name}` stay in this process: their type cannot go to other nodes. Derive \
          serde's traits for it, or say `cache(local)`; under a key of your own, give it a `remote_codec` in its `CacheWeight`"
     );
+}
+
+/// Says that the remote fails, once until it answers again.
+#[cold]
+pub(crate) fn warn_remote_failed(error: &crate::remote::RemoteError) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(%error, "the remote failed: values are loaded, invalidations wait until it answers");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!("revalidate: {error}: values are loaded, invalidations wait until it answers");
+}
+
+#[cold]
+pub(crate) fn tell_remote_answers() {
+    #[cfg(feature = "tracing")]
+    tracing::info!("the remote answers again");
+    #[cfg(not(feature = "tracing"))]
+    eprintln!("revalidate: the remote answers again");
 }
 
 /// Says that the installed cache comes after the one that was in use.

@@ -172,7 +172,7 @@ impl Record {
             recorded.partial = recorded.partial.or(inner.partial);
             recorded.filled_at = recorded.filled_at.min(inner.filled_at);
             recorded.asked_at = recorded.asked_at.min(inner.asked_at);
-            recorded.fresh_until = recorded.fresh_until.min(inner.fresh_until);
+            recorded.fresh_until = recorded.fresh_until.min(inner.full_until);
             recorded.stale |= served_stale;
             recorded.failed |= inner.failed;
             recorded.by_caller |= inner.by_caller;

@@ -18,6 +18,7 @@ mod bookmark;
 mod codec;
 mod envelope;
 mod memory;
+mod nesting;
 mod packing;
 
 use std::fmt;
@@ -191,8 +192,8 @@ pub trait Session: fmt::Debug + Send + Sync + 'static {
     fn follow(&self, at: Position, limit: Duration) -> Reply<'_, Vec<Logged>>;
 
     /// Invalidates: deletes what stands in the places of the keys, gives each tag of which there is a
-    /// record the nonce as its new token and appends the record to the log, as one step; a place that is
-    /// no part of that step is deleted before it and once more after it.
+    /// record the nonce as its new token and appends the record to the log, as one step. A place that is
+    /// no part of that step holds no bytes from before it until after it, and is deleted then: nobody can take it.
     fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)>;
 
     /// Reads a place and tokens, in any order.

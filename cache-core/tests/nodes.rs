@@ -1,6 +1,9 @@
 //! Two and more nodes over the remote in this process: what one invalidates the others drop, what one
 //! loads the others need not, and what is not known is not served.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[path = "nodes/builds.rs"]
+mod builds;
 #[path = "nodes/callers.rs"]
 mod callers;
 #[path = "nodes/cluster.rs"]
@@ -9,6 +12,8 @@ mod cluster;
 mod connecting;
 #[path = "nodes/losses.rs"]
 mod losses;
+#[path = "nodes/shapes.rs"]
+mod shapes;
 #[path = "nodes/support.rs"]
 mod support;
 
@@ -158,6 +163,40 @@ async fn a_node_that_is_cut_off_serves_what_it_has_for_the_bound_and_no_longer()
             .map(|(_, n)| *n),
         Some(1)
     );
+}
+
+/// Its own time says that what it loaded is recent; and who has slept has no network for a while.
+#[tokio::test]
+async fn a_machine_that_slept_serves_nothing_of_before() {
+    let cluster = Cluster::new(1).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.server.set_reachable(false);
+    cluster.clock.suspend(60 * SECOND);
+    source.set(2);
+    cluster.pass(SECOND + SECOND / 10).await;
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+    // That is its own, and bounded as ever.
+    cluster.pass(SECOND).await;
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
+    assert_eq!(source.loads(), 2);
+}
+
+/// How long a node keeps a value before it asks again is no part of the value's life.
+#[tokio::test]
+async fn what_is_made_of_a_value_lives_as_long_elsewhere_as_that_does() {
+    let cluster = Cluster::with(2, |builder| builder.max_local_age("10s")).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "inner", ["rows"]).await, 1);
+    cluster.pass(9 * SECOND).await;
+    let (inner, within) = (cluster[0].clone(), source.clone());
+    let load = move || async move { Ok::<_, ()>(within.fetch(&inner, "inner", ["rows"]).await) };
+    let outer = cluster[0].fetch("outer", Life::default(), ["pages"], load);
+    assert_eq!(outer.await, Ok(1));
+    cluster.shared(0).await;
+    cluster.pass(3 * SECOND).await;
+    source.set(2);
+    assert_eq!(source.fetch(&cluster[1], "outer", ["pages"]).await, 1);
 }
 
 #[tokio::test]

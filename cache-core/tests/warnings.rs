@@ -3,9 +3,11 @@
 #![cfg(not(feature = "tracing"))]
 
 use std::process::Command;
+use std::time::Duration;
 
+use cache_core::remote::Memory;
 use cache_core::spi::{CallKey, CallOptions, Finished, Function, lookup_anew};
-use cache_core::{Cache, CacheWeight, fetch};
+use cache_core::{Cache, CacheWeight, Clock, fetch};
 
 const INSIDE: &str = "WARNINGS_OF_A_CASE";
 
@@ -64,4 +66,59 @@ async fn a_cache_installed_after_the_default_one_was_used_is_told() {
     let load = || async { Ok::<_, ()>(1) };
     fetch("row", "1h", ["t"], load).await.unwrap();
     Cache::new().install().unwrap();
+}
+
+#[tokio::test]
+async fn a_remote_that_fails_is_told_of_once_and_so_is_its_end() {
+    if !is_inside() {
+        let said = said_by("a_remote_that_fails_is_told_of_once_and_so_is_its_end");
+        let failed = "the remote cannot be reached: it was made so";
+        assert_eq!(said.matches(failed).count(), 1, "{said}");
+        assert_eq!(
+            said.matches("the remote answers again").count(),
+            1,
+            "{said}"
+        );
+        return;
+    }
+    let clock = Clock::manual();
+    let server = Memory::with_clock(clock.clone());
+    server.set_reachable(false);
+    let cache = Cache::builder().clock(clock.clone()).remote(server.clone());
+    let cache = cache.version("test").build();
+    let errors = || cache.stats().remote.map_or(0, |remote| remote.errors);
+    let pass = async || {
+        clock.advance(Duration::from_millis(100));
+        tokio::task::yield_now().await;
+    };
+    while errors() < 3 {
+        pass().await;
+    }
+    server.set_reachable(true);
+    while !cache.stats().remote.is_some_and(|remote| remote.connected) {
+        pass().await;
+    }
+}
+
+/// Scopes may be as many as an application has users.
+#[tokio::test]
+async fn values_that_stay_local_are_told_once_of_each_scope_and_of_so_many_alone() {
+    if !is_inside() {
+        let test = "values_that_stay_local_are_told_once_of_each_scope_and_of_so_many_alone";
+        let said = said_by(test);
+        assert_eq!(said.matches("`user 7`").count(), 1, "{said}");
+        assert_eq!(said.matches("stay in this process").count(), 100, "{said}");
+        return;
+    }
+    #[derive(Clone)]
+    struct Local;
+    impl CacheWeight for Local {}
+
+    let cache = Cache::builder().remote(Memory::new()).build();
+    for user in 0..1_000 {
+        let scope = cache.scope(format!("user {user}"));
+        for key in ["a", "b"] {
+            assert!(scope.put(key, Local, "1h", ["rows"]).is_stored());
+        }
+    }
 }

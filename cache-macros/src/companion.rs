@@ -36,7 +36,8 @@ pub(crate) fn item(model: &Model, companion: &Ident) -> TokenStream {
             static FUNCTION: #private::Function = #private::Function::new(
                 ::core::concat!(::core::module_path!(), "::", #name_text),
                 #version,
-            );
+            )
+            .beside::<#companion>();
             &FUNCTION
         }
     };

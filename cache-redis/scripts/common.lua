@@ -9,22 +9,32 @@ local function identity()
   return redis.sha1hex(run .. id), string.match(replication, 'role:(%a+)')
 end
 
-local function field(record, name)
-  for i = 1, #record, 2 do
-    if record[i] == name then return record[i + 1] end
+-- The nonce of a record; zeros where it has none that nodes read, so that it is a position all the same.
+local function nonce_of(record)
+  local nonce = ''
+  for i = #record - 1, 1, -2 do
+    if record[i] == 'n' then nonce = record[i + 1] end
   end
+  if #nonce == 32 and not string.match(nonce, '[^0-9a-f]') then return nonce end
+  return string.rep('0', 32)
 end
 
--- The records after that one, or the last one where it is not in the log. An empty log is given a first one.
+-- The records after that one, as many as one answer takes, or the last one where it is not in the log. An empty
+-- log is given a first one.
 local function since(log, id, nonce, most, first)
   redis.call('PEXPIRE', log, 86400000)
   if id ~= '' then
     local found = redis.call('XRANGE', log, id, '+', 'COUNT', most + 2)
-    if #found > 0 and found[1][1] == id and field(found[1][2], 'n') == nonce then
-      table.remove(found, 1)
-      local more = #found > most
-      if more then table.remove(found) end
-      return { 1, more and 1 or 0, found }
+    if #found > 0 and found[1][1] == id and nonce_of(found[1][2]) == nonce then
+      local after, bytes = {}, 0
+      for i = 2, math.min(#found, most + 1) do
+        local fields = found[i][2]
+        for j = 1, #fields do bytes = bytes + #fields[j] end
+        -- One at least, however large: else a node stands there for ever.
+        if bytes > 1048576 and i > 2 then break end
+        after[i - 1] = found[i]
+      end
+      return { 1, #after + 1 < #found and 1 or 0, after }
     end
   end
   local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
@@ -33,7 +43,7 @@ local function since(log, id, nonce, most, first)
     redis.call('PEXPIRE', log, 86400000)
     return { 0, begun, first }
   end
-  return { 0, last[1][1], field(last[1][2], 'n') or '' }
+  return { 0, last[1][1], nonce_of(last[1][2]) }
 end
 
 local function moved(epoch)

@@ -47,15 +47,18 @@ pub(crate) fn told(error: &redis::RedisError, limit: Duration) -> RemoteError {
             RemoteError::Unreachable(format!("an answer was not understood: {}", text()))
         }
         ErrorKind::Server(
-            Kind::ReadOnly
-            | Kind::BusyLoading
-            | Kind::MasterDown
-            | Kind::ClusterDown
-            | Kind::Moved
-            | Kind::Ask
-            | Kind::TryAgain,
+            Kind::ReadOnly | Kind::BusyLoading | Kind::MasterDown | Kind::ClusterDown | Kind::Moved,
         ) => RemoteError::Moved(text()),
         _ if matches!(error.code(), Some("MOVEDON" | "UNBLOCKED")) => RemoteError::Moved(text()),
         _ => RemoteError::Refused(text()),
     }
+}
+
+/// Whether a slot is on its way to another master, to which what is not here any more may be asked. One key of
+/// very many: the session goes on, and ends where the slot has arrived.
+pub(crate) fn is_ask(error: &redis::RedisError) -> bool {
+    matches!(
+        error.kind(),
+        redis::ErrorKind::Server(redis::ServerErrorKind::Ask)
+    )
 }

@@ -15,14 +15,16 @@ use tokio::sync::Mutex;
 
 use crate::config::{Redis, Site};
 use crate::connect::{self, Server};
-use crate::error::told;
+use crate::error::{is_ask, told};
 use crate::names;
 use crate::scripts::{APPEND, PREPARE, SINCE, STORE};
-use crate::topology::Shards;
+use crate::topology::{self, Shards};
 use crate::wire;
 
 /// The most records in one reply.
 const MOST_AT_ONCE: usize = 512;
+/// How long at most a place is barred whose key is being removed. Where that failed in between it is tried again.
+const BARRED: Duration = Duration::from_secs(60);
 
 /// A session.
 pub(crate) struct Connected {
@@ -107,11 +109,48 @@ impl Connected {
         (&shard.unwrap_or(&self.log).connection, name)
     }
 
+    /// Puts into the places of keys what nobody can replace, while it lasts.
+    async fn bar(&self, keys: &[Bytes]) -> Result<(), RemoteError> {
+        let bar = |name: &str| {
+            let mut set = redis::cmd("SET");
+            set.arg(name).arg("").arg("PX").arg(millis(BARRED));
+            set
+        };
+        self.at_places(keys, bar).await
+    }
+
     async fn delete(&self, keys: &[Bytes]) -> Result<(), RemoteError> {
+        let delete = |name: &str| {
+            let mut delete = redis::cmd("DEL");
+            delete.arg(name);
+            delete
+        };
+        self.at_places(keys, delete).await
+    }
+
+    async fn at_places(
+        &self,
+        keys: &[Bytes],
+        command: impl Fn(&str) -> Cmd,
+    ) -> Result<(), RemoteError> {
         for key in keys {
             let (connection, name) = self.place(key);
-            self.query::<()>(connection, redis::cmd("DEL").arg(name))
-                .await?;
+            let command = command(&name);
+            let mut here = connection.clone();
+            let Err(error) = command.query_async::<Value>(&mut here).await else {
+                continue;
+            };
+            // Its slot is on its way to another master, and what is not here any more is there.
+            let asked = error.redirect_node().filter(|_| is_ask(&error));
+            let there = asked.and_then(|(address, _)| topology::named(&self.log.info, address));
+            let Some(there) = there else {
+                return Err(self.told(&error));
+            };
+            let mut there = connect::open(&self.redis, &there).await?;
+            let mut asking = redis::pipe();
+            asking.cmd("ASKING").ignore().add_command(command).ignore();
+            let answer = asking.query_async::<()>(&mut there).await;
+            answer.map_err(|error| self.told(&error))?;
         }
         Ok(())
     }
@@ -166,9 +205,9 @@ impl Session for Connected {
             });
             let apart = self.shards.is_some();
             if apart {
-                // Before the record is in the log, for who hears of it and reads the place; and once more after
-                // it, for what was put there in between by who had not heard.
-                self.delete(&record.keys).await?;
+                // From before the record is in the log until after it: what somebody put there in between who had
+                // not heard would be read by who had.
+                self.bar(&record.keys).await?;
             } else {
                 for key in &record.keys {
                     script.key(self.place(key).1);

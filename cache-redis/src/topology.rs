@@ -24,6 +24,12 @@ fn beside(info: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
     info.clone().set_addr(addr)
 }
 
+/// The same of an address as a redirection names it.
+pub(crate) fn named(info: &ConnectionInfo, address: &str) -> Option<ConnectionInfo> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some(beside(info, host.to_owned(), port.parse().ok()?))
+}
+
 /// The master of that name: the first sentinel that knows one answers.
 pub(crate) async fn master(
     redis: &Redis,

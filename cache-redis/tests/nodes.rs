@@ -133,6 +133,32 @@ async fn values_and_invalidations_reach_the_other_nodes() {
     }
 }
 
+/// As where an application begins in a runtime that is not its servers'.
+#[test]
+fn what_was_being_sent_in_a_runtime_that_ended_is_sent_in_the_next() {
+    let server = Server::new();
+    let (first, next) = (runtime(), runtime());
+    let node = first.block_on(async {
+        let node = node_at(&server.url());
+        node.connected().await;
+        server.signal("-STOP");
+        drop(node.invalidate_cache("rows"));
+        // It is on its way, and not given up.
+        tokio::time::sleep(LIMIT / 4).await;
+        node
+    });
+    drop(first);
+    server.signal("-CONT");
+    next.block_on(async {
+        assert_eq!(node.shutdown().await, Ok(()));
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
 #[tokio::test]
 async fn a_process_starts_without_its_server_and_is_connected_when_it_comes() {
     let mut server = Server::new();

@@ -83,6 +83,60 @@ async fn a_log_that_was_trimmed_past_a_position_has_lost_it() {
     ));
 }
 
+/// What a later release or somebody's hand wrote: it is everything once, and not at each look.
+#[tokio::test]
+async fn a_record_without_a_nonce_is_a_position_as_well() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let at = last(&*session).await;
+    let log = format!("rv:{{revalidate}}:log:{}", session.epoch());
+    for nonce in ["", "short", &"A".repeat(32), &"x".repeat(32)] {
+        let added = server.command(&["XADD", &log, "*", "n", nonce, "later", "release"]);
+        assert!(added.starts_with('$'), "{added}");
+    }
+    let added = server.command(&["XADD", &log, "*", "later", "release"]);
+    assert!(added.starts_with('$'), "{added}");
+    let Since::After { records, .. } = session.since(Some(at)).await.unwrap() else {
+        panic!("it is the same log");
+    };
+    assert_eq!(records.len(), 5);
+    for (number, logged) in records.iter().enumerate() {
+        assert_eq!(logged.record, None);
+        match session.since(Some(logged.at)).await.unwrap() {
+            Since::After { records, .. } => assert_eq!(records.len(), 4 - number),
+            Since::Lost { .. } => panic!("record {number} is there"),
+        }
+    }
+    assert_eq!(last(&*session).await, records[4].at);
+}
+
+/// Else a node whose answers take longer than it waits never catches up.
+#[tokio::test]
+async fn large_records_come_in_several_answers() {
+    let server = Server::new();
+    let session = session(&server).await;
+    let mut at = last(&*session).await;
+    let mut sent = Vec::new();
+    for key in 0..3 {
+        // In the log it is twice as long, and two are more than a mebibyte.
+        let keys = vec![Bytes::from(vec![key; 1 << 18])];
+        let record = Record { keys, ..hard("#a") };
+        session.append(record.clone(), None).await.unwrap();
+        sent.push(record);
+    }
+    let mut heard = Vec::new();
+    while heard.len() < sent.len() {
+        let Since::After { records, more } = session.since(Some(at)).await.unwrap() else {
+            panic!("it is the same log");
+        };
+        assert_eq!(records.len(), 1);
+        at = records.last().unwrap().at;
+        heard.extend(records.into_iter().map(|logged| logged.record.unwrap()));
+        assert_eq!(more, heard.len() < sent.len());
+    }
+    assert_eq!(heard, sent);
+}
+
 #[tokio::test]
 async fn a_killed_connection_ends_the_session_and_the_server_stays_the_same() {
     let server = Server::new();

@@ -103,6 +103,101 @@ async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
     assert_eq!(followed[0].record.as_ref(), Some(&record));
 }
 
+/// Else who has not heard of it yet could put there what who has would read.
+#[tokio::test]
+async fn while_a_key_is_removed_nobody_takes_its_place() {
+    let servers = cluster().await;
+    let cluster = Redis::cluster([servers[0].url()]).unwrap();
+    let session = cluster.connect().await.unwrap();
+    let at = last(&*session).await;
+    let has = |server: &&Server, names| server.command(&["KEYS", names]).contains("rv:");
+    let log = |server: &&Server| has(server, "rv:{revalidate}:log:*");
+    let log = servers.iter().find(log).expect("it has begun");
+    let held = Token::random();
+    let mut keys = (0..).map(|n| Bytes::from(format!("key {n}")));
+    let key = loop {
+        let key = keys.next().unwrap();
+        assert!(session.hold(key.clone(), held, LONG).await.unwrap());
+        if !has(&log, "rv:revalidate:*") {
+            break key;
+        }
+        session.append(hard("#a", vec![key]), None).await.unwrap();
+    };
+
+    log.command(&["CLIENT", "PAUSE", "20000", "WRITE"]);
+    let occupant = async || {
+        session
+            .read(key.clone(), Vec::new())
+            .await
+            .unwrap()
+            .occupant
+    };
+    let record = hard("#a", vec![key.clone()]);
+    let mut appended = std::pin::pin!(session.append(record, Some(at)));
+    tokio::select! {
+        appended = &mut appended => panic!("the log takes no writes: {appended:?}"),
+        () = until("the place is not as it was", async || {
+            occupant().await.as_deref() != Some(&held.0)
+        }) => {}
+    }
+    let another = Token::random();
+    assert!(!session.hold(key.clone(), another, LONG).await.unwrap());
+    let entry = Bytes::from(vec![1; 40]);
+    for from in [held, another, Token([0; 16])] {
+        let stored = session.store(key.clone(), from, entry.clone(), LONG);
+        assert!(!stored.await.unwrap());
+    }
+
+    log.command(&["CLIENT", "UNPAUSE"]);
+    appended.await.unwrap();
+    assert_eq!(occupant().await, None);
+    assert!(session.hold(key.clone(), another, LONG).await.unwrap());
+}
+
+/// A value of a slot that is on its way to another master is loaded, and all others are found as before.
+#[tokio::test]
+async fn a_slot_that_is_being_moved_ends_no_session() {
+    let servers = cluster().await;
+    let session = Redis::cluster([servers[0].url()]).unwrap();
+    let session = session.connect().await.unwrap();
+    let key = Bytes::from_static(b"a key");
+    let held = session.hold(key.clone(), Token::random(), LONG).await;
+    assert!(held.unwrap());
+    let names = |server: &Server| server.command(&["KEYS", "rv:revalidate:*"]);
+    let from = servers
+        .iter()
+        .position(|server| names(server).contains("rv:"));
+    let (from, to) = (&servers[from.unwrap()], &servers[(from.unwrap() + 1) % 3]);
+    let found = names(from);
+    let name = found.lines().find(|line| line.starts_with("rv:")).unwrap();
+    let slot = from.command(&["CLUSTER", "KEYSLOT", name]);
+    let slot = slot.trim_start_matches(':').trim();
+    let id = |server: &Server| {
+        let id = server.command(&["CLUSTER", "MYID"]);
+        id.lines().nth(1).unwrap().to_owned()
+    };
+    let told = to.command(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]);
+    assert!(told.starts_with("+OK"), "{told}");
+    let told = from.command(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &id(to)]);
+    assert!(told.starts_with("+OK"), "{told}");
+    let port = to.port.to_string();
+    let told = from.command(&["MIGRATE", "127.0.0.1", &port, name, "0", "5000"]);
+    assert!(told.starts_with("+OK"), "{told}");
+    let error = session.read(key.clone(), Vec::new()).await.unwrap_err();
+    assert!(!error.ends_session(), "{error}");
+    // Wherever it is, and whatever else is invalidated with it.
+    assert!(names(to).contains(name));
+    let removed = session.append(hard("#a", vec![key.clone()]), None).await;
+    assert!(removed.is_ok(), "{removed:?}");
+    assert!(!names(to).contains(name));
+
+    for server in [to, from] {
+        server.command(&["CLUSTER", "SETSLOT", slot, "NODE", &id(to)]);
+    }
+    let error = session.read(key, Vec::new()).await.unwrap_err();
+    assert!(error.ends_session(), "it has another master now: {error}");
+}
+
 #[tokio::test]
 async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
     let servers = cluster().await;

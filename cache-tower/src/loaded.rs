@@ -410,10 +410,12 @@ fn is_cut_off(status: StatusCode) -> bool {
 /// cannot be reached.
 pub(crate) fn may_stand_in(cache: &Cache, held: &Held<Kept>, cut_off: bool) -> bool {
     response_of(held).is_some_and(|stored| {
-        // What was invalidated is served stale only where a window of its own allows it.
+        // What was invalidated, or may have been by another node, is served stale only where a window of its own
+        // allows it.
         let while_cut_off = || {
             held.stale_for(cache).is_some_and(|(stale_for, why)| {
-                why != Reason::Tag && stale_for < stored.terms.while_cut_off
+                !matches!(why, Reason::Tag | Reason::Unproven)
+                    && stale_for < stored.terms.while_cut_off
             })
         };
         held.usable_on_error(cache) || (cut_off && while_cut_off())

@@ -39,6 +39,13 @@ struct Shared {
 pub(crate) struct Drive {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// The hits by level that each node last told of, and those of processes before them.
+    told: [[u64; 2]; NODES],
+    before: [u64; 2],
+}
+
+fn sum(one: [u64; 2], other: [u64; 2]) -> [u64; 2] {
+    [one[0] + other[0], one[1] + other[1]]
 }
 
 fn client() -> ureq::Agent {
@@ -160,7 +167,12 @@ impl Drive {
         };
         let readers = (0..READERS).map(|_| thread(Shared::reads));
         let threads = readers.chain([thread(Shared::writes)]).collect();
-        Self { shared, threads }
+        Self {
+            shared,
+            threads,
+            told: [[0; 2]; NODES],
+            before: [0; 2],
+        }
     }
 
     /// Tells where the nodes are now.
@@ -172,13 +184,13 @@ impl Drive {
             .unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
-    fn did(&self) -> Did {
+    /// The hits of all since the start, by level: also of those that do not answer.
+    fn hits(&mut self) -> [u64; 2] {
         let limit = Some(Duration::from_millis(100));
         let client: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(limit)
             .build()
             .into();
-        let mut sum = Did::default();
         for node in 0..NODES {
             let url = format!("http://{}/did", self.shared.node(node));
             let did = client.get(&url).call().ok();
@@ -186,15 +198,19 @@ impl Drive {
             let Some(did) = did.and_then(|did| serde_json::from_str::<Did>(&did).ok()) else {
                 continue;
             };
-            sum.hits += did.hits;
-            sum.second_level += did.second_level;
+            let known = std::mem::replace(&mut self.told[node], [did.hits, did.second_level]);
+            if did.hits < known[0] {
+                // Another process by now.
+                self.before = sum(self.before, known);
+            }
         }
-        sum
+        self.told.into_iter().fold(self.before, sum)
     }
 
     /// A row of the table.
-    pub(crate) fn row(&self, time: Duration, said: &str) -> String {
-        let (seen, did) = (&self.shared.seen, self.did());
+    pub(crate) fn row(&mut self, time: Duration, said: &str) -> String {
+        let [hits, second_level] = self.hits();
+        let seen = &self.shared.seen;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let last = seen
             .spread
@@ -206,8 +222,8 @@ impl Drive {
             "{:>4} s {:>7} {:>8} {:>8} {:>6} {:>7} {:>8} {:>11} {:>14} ms {:>6}  {said}",
             time.as_secs(),
             read(&seen.reads),
-            did.hits,
-            did.second_level,
+            hits,
+            second_level,
             self.shared.truth.loads(),
             read(&seen.failures),
             read(&seen.changes),

@@ -79,7 +79,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     );
     println!("{}", Drive::HEADING);
     let over = Arc::new(AtomicBool::new(false));
-    let drive = Drive::begin(fleet.addresses(), &truth, &over);
+    let mut drive = Drive::begin(fleet.addresses(), &truth, &over);
     let began = Instant::now();
     let mut faults = FAULTS.iter().peekable();
     let mut said = String::new();

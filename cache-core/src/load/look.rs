@@ -123,6 +123,7 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             space,
             arrival: Reading {
                 proven_until: 0,
+                disproved_at: 0,
                 sequence: 0,
             },
             arrived: 0,

@@ -1,5 +1,5 @@
-//! What keeps a node current: a session, the log followed in it, the outbox sent in it. Two tasks, which
-//! end with the cache, and begin anew in another runtime where theirs ended.
+//! What keeps a node current: a session, the log followed in it, the outbox sent in it. One task, which
+//! ends with the cache, and begins anew in another runtime where its own ended.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Node;
 use super::learn::{Asked, Learned};
-use super::outbox::Batch;
-use crate::clock::{Clock, Offsets, nanos};
+use super::outbox::Sending;
+use crate::clock::{Clock, nanos};
 use crate::engine::Engine;
 use crate::load::within;
 use crate::remote::{Bookmark, Position, RemoteError, Session};
@@ -19,17 +19,21 @@ use crate::sync::lock;
 /// Between two attempts to connect, or to send: doubled each time up to a fifth of the bound.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts both tasks.
+/// Starts the task.
 pub(super) fn begin(engine: &Arc<Engine>, node: &Arc<Node>) {
     let kept = Kept(Arc::clone(node));
-    let clock = engine.clock.clone();
-    let sending = send(Arc::downgrade(engine), Arc::clone(node), clock.clone());
-    let keeping = keep(Arc::downgrade(engine), clock, kept);
-    drop(tokio::spawn(keeping));
-    drop(tokio::spawn(sending));
+    let (engine, clock) = (Arc::downgrade(engine), engine.clock.clone());
+    drop(tokio::spawn(async move {
+        let node = &*kept.0;
+        let keeping = pin!(keep(&engine, node, &clock));
+        let sending = pin!(send(&engine, node, &clock));
+        let watching = pin!(watch(&engine, node, &clock));
+        // None outlives the others, and all end before others may begin.
+        unless(pin!(unless(keeping, sending)), watching).await;
+    }));
 }
 
-/// While it lives the tasks run.
+/// While it lives the task runs.
 struct Kept(Arc<Node>);
 
 impl Drop for Kept {
@@ -70,8 +74,7 @@ impl Node {
     }
 }
 
-async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
-    let node = &kept.0;
+async fn keep(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
     let mut pause = FIRST_PAUSE;
     let mut advised = false;
     while engine.strong_count() > 0 {
@@ -79,7 +82,7 @@ async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
             Ok(session) => session,
             Err(error) => {
                 node.count_error(&error);
-                node.pause(&clock, &mut pause).await;
+                node.pause(clock, &mut pause).await;
                 continue;
             }
         };
@@ -87,16 +90,16 @@ async fn keep(engine: Weak<Engine>, clock: Clock, kept: Kept) {
             engine.adopt(node, &session);
         }
         if !std::mem::replace(&mut advised, true) {
-            advise(node, &clock, &session).await;
+            advise(node, clock, &session).await;
         }
-        match follow(&engine, node, &clock, &session, &mut pause).await {
+        match follow(engine, node, clock, &session, &mut pause).await {
             Ok(()) if engine.strong_count() == 0 => break,
             // Who met an error gave it up, and counted that.
             Ok(()) => {}
             Err(error) => node.count_error(&error),
         }
         node.leave(&session);
-        node.pause(&clock, &mut pause).await;
+        node.pause(clock, &mut pause).await;
     }
 }
 
@@ -119,9 +122,8 @@ async fn follow(
     pause: &mut Duration,
 ) -> Result<(), RemoteError> {
     let mut due = clock.now();
-    let mut offsets = clock.offsets();
     loop {
-        let Some(asked) = asks(engine, node, session, &mut offsets) else {
+        let Some(asked) = asks(engine, node, session) else {
             return Ok(());
         };
         let Some(from) = node.follow_from().filter(|_| clock.now() < due) else {
@@ -152,7 +154,7 @@ async fn follow(
                 }
                 // The server still waits to answer: it is asked beside that, and then waited for again.
                 Some(None) => {
-                    let Some(asked) = asks(engine, node, session, &mut offsets) else {
+                    let Some(asked) = asks(engine, node, session) else {
                         break;
                     };
                     let since = node.answer(clock, session.since(asked.at)).await?;
@@ -168,20 +170,26 @@ async fn follow(
 }
 
 /// What is asked next in this session, while it is the one there is.
-fn asks(
-    engine: &Weak<Engine>,
-    node: &Node,
-    session: &Arc<dyn Session>,
-    offsets: &mut Offsets,
-) -> Option<Asked> {
-    let engine = engine.upgrade()?;
-    let now = engine.clock.offsets();
-    if offsets.parted(now) {
-        engine.disprove(node);
-    }
-    *offsets = now;
-    let asked = node.ask(&engine)?;
+fn asks(engine: &Weak<Engine>, node: &Node, session: &Arc<dyn Session>) -> Option<Asked> {
+    let asked = node.ask(&*engine.upgrade()?)?;
     Arc::ptr_eq(&asked.session, session).then_some(asked)
+}
+
+/// Looks every fifth of the bound whether the machine has slept, whatever the server does meanwhile.
+async fn watch(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
+    let mut offsets = clock.offsets();
+    loop {
+        clock.sleep(node.settings.bound / 5).await;
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        let now = clock.offsets();
+        if offsets.parted(now) {
+            engine.disprove(node);
+            node.look_now();
+        }
+        offsets = now;
+    }
 }
 
 /// A future's output, unless another is over first.
@@ -197,7 +205,7 @@ async fn unless<A: Future + Unpin>(
 }
 
 /// Sends what waits in the outbox, a batch at a time.
-async fn send(engine: Weak<Engine>, node: Arc<Node>, clock: Clock) {
+async fn send(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
     let mut pause = FIRST_PAUSE;
     loop {
         let ready = |node: &Node| node.is_connected() && node.outbox.has_waiting();
@@ -212,20 +220,19 @@ async fn send(engine: Weak<Engine>, node: Arc<Node>, clock: Clock) {
         let Some(batch) = node.outbox.take() else {
             continue;
         };
-        let record = batch.record(node.origin);
-        let appended = asked.session.append(record, asked.at);
-        match node.answer(&clock, appended).await {
+        let appended = asked.session.append(batch.record(node.origin), asked.at);
+        match node.answer(clock, appended).await {
             Ok((at, since)) => {
                 if let Some(engine) = engine.upgrade() {
-                    engine.learn(&node, &asked, since);
+                    engine.learn(node, &asked, since);
                 }
                 node.acknowledged(&asked.session, batch, at, clock.now().0);
                 pause = FIRST_PAUSE;
             }
             Err(error) => {
-                node.outbox.give_back(batch);
+                drop(batch);
                 node.failed(&asked.session, &error);
-                node.pause(&clock, &mut pause).await;
+                node.pause(clock, &mut pause).await;
             }
         }
     }
@@ -234,15 +241,14 @@ async fn send(engine: Weak<Engine>, node: Arc<Node>, clock: Clock) {
 impl Node {
     /// Notes what a session's server acknowledged. What one did that is not in charge any more is sent to the
     /// one that is.
-    fn acknowledged(&self, session: &Arc<dyn Session>, batch: Batch, at: Position, now: u64) {
+    fn acknowledged(&self, session: &Arc<dyn Session>, batch: Sending<'_>, at: Position, now: u64) {
         let known = lock(&self.known);
         if known.epoch.as_ref() == Some(session.epoch()) {
             let forgotten = now.saturating_sub(self.remembered());
             let epoch = Arc::clone(session.epoch());
-            let at = Bookmark { epoch, at };
-            self.outbox.acknowledge(batch, at, now, forgotten);
+            batch.acknowledge(Bookmark { epoch, at }, now, forgotten);
         } else {
-            self.outbox.give_back(batch);
+            drop(batch);
         }
         drop(known);
         self.tell();

@@ -16,6 +16,9 @@ use crate::stats::Counters;
 use crate::sync::lock;
 use crate::tag::TagName;
 
+/// So many former servers are known again.
+const MOST_PAST: usize = 64;
+
 /// A question to the log, as it was asked.
 #[derive(Clone)]
 pub(crate) struct Asked {
@@ -73,10 +76,10 @@ impl Engine {
         if known.epoch.as_ref() == Some(session.epoch()) {
             return;
         }
-        let first = known.epoch.replace(Arc::clone(session.epoch())).is_none();
+        let before = known.epoch.replace(Arc::clone(session.epoch()));
         known.at = None;
         self.forget(&mut known);
-        if !first {
+        if let Some(before) = before {
             Counters::count(&node.counters.epochs);
             #[cfg(feature = "tracing")]
             tracing::warn!(
@@ -86,6 +89,15 @@ impl Engine {
             // The old one may have lost what it acknowledged before others heard of it.
             let lately = self.clock.now().0.saturating_sub(node.remembered());
             node.outbox.send_again(lately);
+            // One that was out of reach and did not stop is the same as ever, and holds what others than it were
+            // told to drop.
+            if known.past.contains(session.epoch()) {
+                node.outbox.add(Kind::Hard, &[TagName::all()]);
+            }
+            if known.past.len() == MOST_PAST {
+                known.past.pop_front();
+            }
+            known.past.push_back(before);
         }
     }
 
@@ -130,6 +142,9 @@ impl Engine {
                     Learned::Current
                 }
             };
+            if learned == Learned::Current {
+                node.answers();
+            }
             if learned == Learned::Current && !asked.offsets.parted(self.clock.offsets()) {
                 self.prove(node, asked.sent);
             }
@@ -188,13 +203,13 @@ impl Engine {
         }
     }
 
-    /// Takes back what was proven: the machine slept since, for nobody knows how long.
+    /// Takes back what was proven: the machine slept since.
     pub(super) fn disprove(&self, node: &Node) {
         // Proofs are published under this lock.
         let _known = lock(&node.known);
         if node.is_bounded() {
             node.last_current.store(0, Ordering::Release);
-            self.ledger.prove_until(0);
+            self.ledger.disprove(self.clock.now().0);
         }
     }
 

@@ -312,7 +312,9 @@ impl Level<'_> {
             Counters::count(&self.node.counters.refused);
             return None;
         }
-        let (wall, now) = (self.engine.wall(), self.engine.clock.now().0);
+        // In this order: by what passes between the two its life is shorter, and not longer.
+        let now = self.engine.clock.now().0;
+        let wall = self.engine.wall();
         let stale_for = wall.saturating_sub(envelope.fresh_until);
         let stale = wall >= envelope.fresh_until;
         let will_do = match asking.accepting {

@@ -17,6 +17,9 @@ use crate::tag::TagName;
 
 /// Past so many tags and keys it is everything that is invalidated.
 const MOST: usize = 10_000;
+/// And past so many bytes of them: what the server cannot take within the time for an answer would be sent
+/// again for ever, and grow its log each time.
+const MOST_BYTES: usize = 1 << 20;
 /// The most batches that are remembered apart.
 const MOST_APART: usize = 1024;
 
@@ -26,8 +29,16 @@ pub(crate) struct Batch {
     soft: BTreeSet<Arc<str>>,
     hard: BTreeSet<Arc<str>>,
     keys: BTreeSet<Bytes>,
+    /// Of all their names.
+    bytes: usize,
     /// The last ticket in it.
     last: u64,
+}
+
+/// Adds what is not there yet; returns how many bytes that is.
+fn added<T: Ord>(to: &mut BTreeSet<T>, from: BTreeSet<T>, length: fn(&T) -> usize) -> usize {
+    let added = |value: T| Some(length(&value)).filter(|_| to.insert(value));
+    from.into_iter().filter_map(added).sum()
 }
 
 impl Batch {
@@ -40,14 +51,16 @@ impl Batch {
     }
 
     fn merge(&mut self, other: Self) {
-        self.soft.extend(other.soft);
-        self.hard.extend(other.hard);
-        self.keys.extend(other.keys);
+        self.bytes += added(&mut self.soft, other.soft, |name| name.len())
+            + added(&mut self.hard, other.hard, |name| name.len())
+            + added(&mut self.keys, other.keys, Bytes::len);
         self.last = self.last.max(other.last);
-        if self.len() > MOST {
-            self.soft.clear();
-            self.keys.clear();
-            self.hard = BTreeSet::from([Arc::clone(TagName::all().raw())]);
+        if self.len() > MOST || self.bytes > MOST_BYTES {
+            *self = Self {
+                hard: BTreeSet::from([Arc::clone(TagName::all().raw())]),
+                last: self.last,
+                ..Self::default()
+            };
         }
     }
 
@@ -60,8 +73,7 @@ impl Batch {
                     .any(|tag| self.hard.contains(tag.name()) || self.soft.contains(tag.name())))
     }
 
-    /// As the log has it; each time under a nonce of its own.
-    pub(crate) fn record(&self, origin: Token) -> Record {
+    fn record(&self, origin: Token) -> Record {
         Record {
             origin,
             nonce: Token::random(),
@@ -144,41 +156,14 @@ impl Outbox {
         held.tickets
     }
 
-    /// Takes what waits, to be sent.
-    pub(crate) fn take(&self) -> Option<Batch> {
+    /// Takes what waits, to be sent; by one at a time.
+    pub(crate) fn take(&self) -> Option<Sending<'_>> {
         let mut held = lock(&self.held);
         if held.waiting.is_empty() {
             return None;
         }
-        let taken = std::mem::take(&mut held.waiting);
-        held.sending = taken.clone();
-        Some(taken)
-    }
-
-    /// Takes back what was not acknowledged: it may have been carried out, and is sent again.
-    pub(crate) fn give_back(&self, batch: Batch) {
-        let mut held = lock(&self.held);
-        held.sending = Batch::default();
-        held.waiting.merge(batch);
-    }
-
-    /// Notes, at `now`, the acknowledgement of what was sent. It clears that alone: what was added since
-    /// waits. What was acknowledged before `forgotten` is remembered no longer.
-    pub(crate) fn acknowledge(&self, batch: Batch, at: Bookmark, now: u64, forgotten: u64) {
-        let last = batch.last;
-        let mut held = lock(&self.held);
-        held.sending = Batch::default();
-        held.acknowledgements += 1;
-        if !held.reads.is_empty() {
-            let number = held.acknowledgements;
-            remember(&mut held.acknowledged, (number, batch.clone()));
-        }
-        while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
-            held.recent.pop_front();
-        }
-        remember(&mut held.recent, (now, batch));
-        drop(held);
-        self.delivered.send_replace((last, Some(at)));
+        held.sending = std::mem::take(&mut held.waiting);
+        Some(Sending(self))
     }
 
     /// Puts what was acknowledged since then back in front: the server that did so is not there any more.
@@ -218,6 +203,45 @@ impl Outbox {
         let mut delivered = self.delivered.subscribe();
         let known = delivered.wait_for(|(last, _)| *last >= ticket).await;
         known.ok().and_then(|known| known.1.clone())
+    }
+}
+
+/// What is being sent. Dropped without an acknowledgement, also with the task that sends it, it waits again: it may
+/// have been carried out, and is sent once more.
+#[derive(Debug)]
+pub(crate) struct Sending<'a>(&'a Outbox);
+
+impl Sending<'_> {
+    /// As the log has it; each time under a nonce of its own.
+    pub(crate) fn record(&self, origin: Token) -> Record {
+        lock(&self.0.held).sending.record(origin)
+    }
+
+    /// Notes, at `now`, that it is acknowledged. That clears it alone: what was added since waits. What was
+    /// acknowledged before `forgotten` is remembered no longer.
+    pub(crate) fn acknowledge(self, at: Bookmark, now: u64, forgotten: u64) {
+        let mut held = lock(&self.0.held);
+        let batch = std::mem::take(&mut held.sending);
+        let last = batch.last;
+        held.acknowledgements += 1;
+        if !held.reads.is_empty() {
+            let number = held.acknowledgements;
+            remember(&mut held.acknowledged, (number, batch.clone()));
+        }
+        while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
+            held.recent.pop_front();
+        }
+        remember(&mut held.recent, (now, batch));
+        drop(held);
+        self.0.delivered.send_replace((last, Some(at)));
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        let mut held = lock(&self.0.held);
+        let batch = std::mem::take(&mut held.sending);
+        held.waiting.merge(batch);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an entry of the second level is named by: the version, the space and the key's bytes.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,7 +38,7 @@ impl Node {
         match key.space() {
             Space::Function(function) => {
                 name.put_u8(FUNCTION);
-                push(&mut name, function.name());
+                push(&mut name, function.path());
                 push(&mut name, function.version());
             }
             Space::Scope(scope) => {
@@ -72,7 +73,7 @@ impl Node {
     }
 }
 
-/// What names this very executable, so that two builds read nothing of each other's.
+/// What names this very build, so that two builds read nothing of each other's.
 pub(crate) fn build_identity() -> Arc<str> {
     static IDENTITY: LazyLock<Arc<str>> = LazyLock::new(|| match digest() {
         Ok(digest) => format!("build-{digest:032x}").into(),
@@ -82,8 +83,31 @@ pub(crate) fn build_identity() -> Arc<str> {
     Arc::clone(&IDENTITY)
 }
 
+/// The file that this code is in: behind a loader, or in a library that another program uses, it is not what
+/// was started.
+fn own_file() -> std::io::Result<PathBuf> {
+    #[cfg(target_os = "linux")]
+    if let Some(file) = mapped_at(build_identity as fn() -> Arc<str> as usize) {
+        return Ok(file);
+    }
+    std::env::current_exe()
+}
+
+#[cfg(target_os = "linux")]
+fn mapped_at(address: usize) -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let number = |digits| usize::from_str_radix(digits, 16).ok();
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let within = (number(from)?..number(to)?).contains(&address);
+        let path = rest.find('/').filter(|_| within)?;
+        Some(rest[path..].into())
+    })
+}
+
 fn digest() -> std::io::Result<u128> {
-    let mut file = std::fs::File::open(std::env::current_exe()?)?;
+    let mut file = std::fs::File::open(own_file()?)?;
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     let mut chunk = vec![0; 1 << 16];
     loop {

@@ -4,10 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::nesting::is_shallow;
 use crate::clock::Timestamp;
 
 /// A value that can go to other nodes: whatever has serde's `Serialize` and `Deserialize` and borrows
-/// nothing, in [MessagePack](https://msgpack.org) without the names of fields.
+/// nothing, in [MessagePack](https://msgpack.org) with the names of fields, as in JSON. What its
+/// `Serialize` leaves out (`#[serde(skip)]`) other nodes do not have. A value in which more than 128 lists,
+/// structures and variants stand in one another cannot be written.
 ///
 /// A release that changes the type must not read the old one's values. It does not, as the
 /// [build's identity](crate::CacheBuilder::version) is a part of every key of the second level.
@@ -29,7 +32,9 @@ pub trait RemoteValue: Sized {
 impl<T: Serialize + Deserialize<'static>> RemoteValue for T {
     fn write(&self, to: &mut Vec<u8>) -> bool {
         let before = to.len();
-        let written = rmp_serde::encode::write(to, self).is_ok();
+        // With their names: without, a field that is left out (`skip_serializing_if`) would be filled by the
+        // one after it, and of variants without a tag the first of as many fields would be read.
+        let written = rmp_serde::encode::write_named(to, self).is_ok() && is_shallow(&to[before..]);
         if !written {
             to.truncate(before);
         }
@@ -37,6 +42,9 @@ impl<T: Serialize + Deserialize<'static>> RemoteValue for T {
     }
 
     fn read(mut from: &[u8]) -> Option<Self> {
+        if !is_shallow(from) {
+            return None;
+        }
         let value = {
             let mut reader = rmp_serde::Deserializer::new(&mut from);
             T::deserialize(&mut reader).ok()?

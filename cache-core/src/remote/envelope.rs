@@ -38,7 +38,7 @@ pub(crate) struct Envelope<'a> {
 /// An occupant of a place.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// A load runs that left it.
+    /// A load runs that left it, or the key is being removed.
     Placeholder(Token),
     /// Bytes to be read as an [`Envelope`].
     Entry(Token, Bytes),
@@ -73,7 +73,12 @@ impl Opened {
     pub(crate) fn of(occupant: Bytes) -> Self {
         let Some((id, rest)) = occupant.split_first_chunk::<16>() else {
             // Nothing is stored in its place while it lasts.
-            return Self::Unreadable(Token([0; 16]));
+            let nobodys = Token([0; 16]);
+            return if occupant.is_empty() {
+                Self::Placeholder(nobodys)
+            } else {
+                Self::Unreadable(nobodys)
+            };
         };
         let id = Token(*id);
         if rest.is_empty() {

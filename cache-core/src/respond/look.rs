@@ -37,7 +37,7 @@ impl Arrival {
 
     /// Whether what is known of an entry was proven for this request.
     pub(super) fn proves(self, entry: &Entry) -> bool {
-        entry.is_proven(self.reading.proven_until, self.at.0)
+        entry.is_proven(self.reading, self.at.0)
     }
 }
 

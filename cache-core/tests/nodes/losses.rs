@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::cluster::{Cluster, settle};
 use crate::support::Source;
-use cache_core::{Delivery, Life};
+use cache_core::remote::{Memory, Remote, Reply, Session};
+use cache_core::{Cache, Clock, Delivery, Life};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,6 +36,29 @@ async fn more_invalidations_than_are_kept_are_one_of_everything() {
         invalidated.unwrap().delivery
     })
     .await;
+    cluster.pass(6 * SECOND).await;
+    assert_eq!(cluster[0].shutdown().await, Ok(()));
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
+/// More bytes than a server takes at once would never be acknowledged.
+#[tokio::test]
+async fn longer_invalidations_than_are_kept_are_one_of_everything() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 1);
+    source.set(2);
+    let key = |number: usize| number.to_string() + &"k".repeat(1 << 15);
+    invalidate_cut_off(&cluster, async || {
+        for number in 0..31 {
+            drop(cluster[0].remove(key(number)));
+            drop(cluster[0].remove(key(number)));
+        }
+        assert_eq!(cluster[0].stats().remote.unwrap().outbox, 31);
+        cluster[0].remove(key(31)).await.unwrap().delivery
+    })
+    .await;
+    assert_eq!(cluster[0].stats().remote.unwrap().outbox, 1);
     cluster.pass(6 * SECOND).await;
     assert_eq!(cluster[0].shutdown().await, Ok(()));
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
@@ -97,4 +124,59 @@ async fn a_log_that_was_begun_anew_is_not_the_old_one() {
     assert_eq!(invalidated.unwrap().delivery, Delivery::Everywhere);
     cluster.pass(6 * SECOND).await;
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
+/// An address behind which one server or the other answers.
+#[derive(Clone, Debug)]
+struct Either(Arc<AtomicUsize>, [Memory; 2]);
+
+impl Either {
+    fn is_now(&self, which: usize) {
+        self.1[which].set_reachable(true);
+        self.0.store(which, Ordering::SeqCst);
+        self.1[1 - which].set_reachable(false);
+    }
+}
+
+impl Remote for Either {
+    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
+        self.1[self.0.load(Ordering::SeqCst)].connect()
+    }
+}
+
+/// It was out of reach and never stopped, so it is the same server, and knows nothing of what the other
+/// acknowledged since.
+#[tokio::test]
+async fn a_server_that_comes_back_serves_nothing_of_before() {
+    let clock = Clock::manual();
+    let server = || Memory::with_clock(clock.clone());
+    let either = Either(Arc::default(), [server(), server()]);
+    let node = || {
+        let builder = Cache::builder().clock(clock.clone()).version("test");
+        builder.remote(either.clone()).build()
+    };
+    let (one, other) = (node(), node());
+    let connected = async || {
+        for _ in 0..300 {
+            clock.advance(SECOND / 10);
+            settle().await;
+        }
+        assert!(one.stats().remote.unwrap().connected);
+        assert!(other.stats().remote.unwrap().connected);
+    };
+    connected().await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&one, "a", ["rows"]).await, 1);
+    settle().await;
+    assert_eq!(source.fetch(&other, "a", ["rows"]).await, 1);
+    assert_eq!(source.loads(), 1);
+    either.is_now(1);
+    connected().await;
+    source.set(2);
+    let invalidated = one.invalidate_cache("rows").await.unwrap();
+    assert_eq!(invalidated.delivery, Delivery::Everywhere);
+    connected().await;
+    either.is_now(0);
+    connected().await;
+    assert_eq!(source.fetch(&other, "a", ["rows"]).await, 2);
 }
