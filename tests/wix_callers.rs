@@ -20,7 +20,7 @@ use revalidate::{
 };
 use tokio::sync::Notify;
 use tower::ServiceExt;
-use wix_support::{authorise, counter, isolated, post};
+use wix_support::{authorise, counter, isolated, post, send};
 
 /// What each of two members is answered, twice.
 async fn answers(app: &Router, path: &str) -> Vec<String> {
@@ -366,6 +366,77 @@ async fn an_isolated_cache_is_still_inside_of_the_load() {
             refused,
             InvalidateError::InsideCachedFunction { .. }
         ));
+    })
+    .await;
+}
+
+// ---- caches outside, and keys made of the caller ----
+
+#[web_method(Permissions::SiteMember, cache(ttl = "1h", shared))]
+async fn members() -> String {
+    "for members".to_owned()
+}
+
+/// A cache around the application that is not the application's own cannot know who calls, least of all
+/// where nothing in the request looks like it: it is told by the response that this is not for it.
+#[tokio::test]
+async fn another_cache_outside_keeps_nothing_that_is_not_for_anyone() {
+    for layer in [
+        CacheLayer::new(),
+        CacheLayer::new().ttl("1h"),
+        CacheLayer::shared_proxy(),
+    ] {
+        isolated(async {
+            let methods = WebMethods::new().method::<members>().cache(Cache::new());
+            let methods = methods.authorise(|parts| {
+                let known = parts.headers.contains_key("x-session");
+                async move {
+                    if known {
+                        Caller::member("1")
+                    } else {
+                        Caller::anonymous()
+                    }
+                }
+            });
+            let app = methods.build().unwrap().layer(layer.cache(Cache::new()));
+            let ask = async |session: Option<&str>| {
+                let mut request = Request::get("/members");
+                if let Some(session) = session {
+                    request = request.header("x-session", session);
+                }
+                send(&app, request.body(Body::empty()).unwrap()).await
+            };
+            let member = ask(Some("1")).await;
+            assert_eq!(member.status, 200);
+            let told = member.headers.get_all("cache-status").iter().next_back();
+            let told = told.unwrap().to_str().unwrap();
+            assert_eq!(told, "revalidate; fwd=miss; detail=no-store");
+            assert_eq!(member.header("cache-control"), "private, no-store");
+            assert_eq!(ask(None).await.status, 401);
+        })
+        .await;
+    }
+}
+
+#[web_method(
+    Permissions::SiteMember,
+    cache(shared, ttl = "1h", key = Caller::current().is_some_and(|caller| caller.is_admin()))
+)]
+async fn orders() -> String {
+    let caller = Caller::current().unwrap();
+    caller.id().unwrap_or_default().to_owned()
+}
+
+/// A key that is made of the caller without being the caller counted as one that tells callers apart.
+#[tokio::test]
+async fn what_a_key_says_of_the_caller_is_not_who_that_is() {
+    isolated(async {
+        let methods = WebMethods::new().method::<orders>();
+        let app = methods.authorise(authorise).build().unwrap();
+        for who in ["member:7", "member:8"] {
+            let body = post(&app, who, "/orders", "").await.body;
+            assert_eq!(body, format!("\"{}\"", &who[7..]));
+        }
     })
     .await;
 }

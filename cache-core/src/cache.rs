@@ -23,7 +23,8 @@ use crate::verbs::Invalidating;
 
 pub use self::values::{Pending, Stored};
 
-/// A tagged cache in one process. Cheap to clone; copies are the same cache.
+/// A tagged cache, of one process or [shared by many](CacheBuilder::remote). Cheap to clone; copies are
+/// the same cache.
 ///
 /// Values are kept under keys ([`CacheKey`](crate::CacheKey): text, numbers, tuples, your own types) with tags and a
 /// [`Life`]. An invalidation drops every value with one of its tags, in a time that does not depend
@@ -291,8 +292,9 @@ impl Cache {
     }
 
     /// Completes once this node has a session with its remote and knows the log of invalidations up to
-    /// then; at once where it has no remote. Nothing needs to wait for it: until then the cache serves what
-    /// it loads itself, for no longer than the [bound](CacheBuilder::proof_bound). Cancel-safe.
+    /// then; at once where it has no remote, and not before the remote can be reached: give it a time limit
+    /// where something depends on it. Nothing needs to wait for it: until then the cache serves what it loads
+    /// itself, for no longer than the [bound](CacheBuilder::proof_bound). Cancel-safe.
     pub async fn connected(&self) {
         if let Some(node) = &self.engine.node {
             self.engine.begin_node();

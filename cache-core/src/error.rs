@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why an invalidation, a removal or a clearing was refused. All of these are misuse: an
-/// invalidation that is applied never fails afterwards.
+/// Why an invalidation, a removal or a clearing was refused. All of these but
+/// [`NotEverywhere`](Self::NotEverywhere), which has to be asked for, are misuse, and nothing is applied; of
+/// several tags, those that are right are invalidated all the same.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidateError {
@@ -45,7 +46,7 @@ pub enum InvalidateError {
     /// [`everywhere`](crate::Invalidating::everywhere) was asked for. It is delivered as soon as the remote
     /// can be reached.
     #[error(
-        "the remote has not acknowledged the invalidation: it is applied in this process, and is sent until it is acknowledged"
+        "the remote has not acknowledged the invalidation within the cache's `delivery_limit`: it is applied in this process, and is sent until it is acknowledged"
     )]
     NotEverywhere,
     /// A cache was built, but none is current here.

@@ -1,11 +1,15 @@
 //! The engine of [revalidate](https://docs.rs/revalidate): tags, keys, lifetimes and single-flight
-//! loads in one process. Applications use it through the facade crate `revalidate`.
+//! loads, in one process or as one *node* of many. Applications use it through the facade crate
+//! `revalidate`.
 //!
 //! Data goes one way. A read builds a [key](CacheKey) and looks in the *store*; the *entry* it finds
 //! judges itself by the *marks* of its tags and the *clock*. A miss boards a *flight*, whose load
 //! runs in a *context* that *records* what flows outward from the calls inside it; when it lands,
 //! the entry is admitted under its key's lock or refused. An invalidation marks the records of its
 //! tags in the *ledger*; the *sweeper* gives the memory back.
+//!
+//! A node has a [`remote`] beside that: a load asks its second level before the source, and what one node
+//! invalidates the others learn from its log and mark as their own.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

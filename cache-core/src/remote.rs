@@ -169,7 +169,8 @@ pub struct Prepared {
 
 /// Where nodes meet.
 pub trait Remote: fmt::Debug + Send + Sync + 'static {
-    /// Connects to the server that is in charge, and learns who it is. Bounded in time.
+    /// Connects to the server that is in charge, and learns who it is. It ends in time by itself: the node
+    /// does not know how many servers are asked on the way, and sets no limit.
     fn connect(&self) -> Reply<'_, Arc<dyn Session>>;
 }
 

@@ -46,7 +46,8 @@ pub struct Invalidation {
 ///
 /// # Errors
 ///
-/// Awaiting gives an [`InvalidateError`] where the call was misuse and nothing was applied.
+/// Awaiting gives an [`InvalidateError`] where the call was misuse, and where it is to be
+/// [everywhere](Self::everywhere) and was not acknowledged in time.
 #[must_use = "an invalidation is applied already, but whether it was misuse is seen only by awaiting it"]
 pub struct Invalidating {
     outcome: Result<Applied, InvalidateError>,

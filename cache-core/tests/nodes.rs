@@ -8,6 +8,8 @@ mod builds;
 mod callers;
 #[path = "nodes/cluster.rs"]
 mod cluster;
+#[path = "nodes/connecting.rs"]
+mod connecting;
 #[path = "nodes/formats.rs"]
 mod formats;
 #[path = "nodes/losses.rs"]

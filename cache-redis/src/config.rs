@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::Span;
 use cache_core::remote::{Remote, Reply, Session};
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
@@ -28,6 +29,7 @@ pub struct Redis {
     pub(crate) connect_timeout: Duration,
     #[cfg(feature = "tls")]
     pub(crate) certificates: redis::TlsCertificates,
+    pub(crate) advise: bool,
 }
 
 /// Where the servers are.
@@ -74,14 +76,9 @@ fn info(address: &str) -> Result<ConnectionInfo, RedisError> {
             "TLS is behind the feature `tls`, of the facade `redis-tls`".into(),
         ));
     }
-    let info = address.into_connection_info().map_err(|error| {
-        wrong(
-            error
-                .detail()
-                .map_or_else(|| error.category().to_owned(), str::to_owned),
-        )
-    })?;
-    Ok(info)
+    address
+        .into_connection_info()
+        .map_err(|error| wrong(error.detail().unwrap_or(error.category()).to_owned()))
 }
 
 fn infos(
@@ -107,6 +104,7 @@ impl Redis {
             connect_timeout: Duration::from_secs(2),
             #[cfg(feature = "tls")]
             certificates: tls::NONE,
+            advise: true,
         }
     }
 
@@ -168,10 +166,24 @@ impl Redis {
         self
     }
 
-    /// How long connecting to one server may take (default: 2 s).
+    /// How long connecting to one server may take, and then its first answer (default: 2 s). Several are
+    /// asked one after the other: a sentinel that does not answer costs this before the next one is asked.
+    ///
+    /// # Panics
+    ///
+    /// On text that is no duration.
     #[must_use]
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
+    #[track_caller]
+    pub fn connect_timeout(mut self, limit: impl Into<Span>) -> Self {
+        self.connect_timeout = limit.into().into();
+        self
+    }
+
+    /// Whether a node that starts warns of what in the server's settings goes against what a cache
+    /// promises (default: yes). For those who know, and cannot set them.
+    #[must_use]
+    pub fn advise(mut self, advise: bool) -> Self {
+        self.advise = advise;
         self
     }
 }

@@ -101,13 +101,13 @@ impl Connected {
     }
 
     /// Where a key's place is, and what it is called there.
-    fn place(&self, key: &[u8]) -> (&MultiplexedConnection, String) {
+    fn place(&self, key: &[u8]) -> (&Server, String) {
         let digest = names::digest(key);
         let slot = || names::slot(digest.as_bytes());
         let shard = self.shards.as_ref().and_then(|shards| shards.of(slot()));
         let own = shard.map(|shard| &*shard.epoch);
         let name = self.redis.names.place(&self.log.epoch, own, &digest);
-        (&shard.unwrap_or(&self.log).connection, name)
+        (shard.unwrap_or(&self.log), name)
     }
 
     /// Puts into the places of keys what nobody can replace, while it lasts.
@@ -129,31 +129,52 @@ impl Connected {
         self.at_places(keys, delete).await
     }
 
+    /// Of each server all at once: were each waited for, many would take longer than an answer is waited
+    /// for, and be sent again for ever.
     async fn at_places(
         &self,
         keys: &[Bytes],
         command: impl Fn(&str) -> Cmd,
     ) -> Result<(), RemoteError> {
+        let mut servers = HashMap::new();
         for key in keys {
-            let (connection, name) = self.place(key);
-            let command = command(&name);
-            let mut here = connection.clone();
-            let Err(error) = command.query_async::<Value>(&mut here).await else {
-                continue;
-            };
-            // Its slot is on its way to another master, and what is not here any more is there.
-            let asked = error.redirect_node().filter(|_| is_ask(&error));
-            let there = asked.and_then(|(address, _)| topology::named(&self.log.info, address));
-            let Some(there) = there else {
-                return Err(self.told(&error));
-            };
-            let mut there = connect::open(&self.redis, &there).await?;
-            let mut asking = redis::pipe();
-            asking.cmd("ASKING").ignore().add_command(command).ignore();
-            let answer = asking.query_async::<()>(&mut there).await;
-            answer.map_err(|error| self.told(&error))?;
+            let (server, name) = self.place(key);
+            let (_, commands) = servers
+                .entry(&server.epoch)
+                .or_insert_with(|| (server, Vec::new()));
+            commands.push(command(&name));
+        }
+        for (server, commands) in servers.into_values() {
+            let mut all = redis::pipe();
+            for command in &commands {
+                all.add_command(command.clone());
+            }
+            let mut here = server.connection.clone();
+            if all.query_async::<Vec<Value>>(&mut here).await.is_err() {
+                for command in commands {
+                    self.at_place(server, command).await?;
+                }
+            }
         }
         Ok(())
+    }
+
+    async fn at_place(&self, server: &Server, command: Cmd) -> Result<(), RemoteError> {
+        let mut here = server.connection.clone();
+        let Err(error) = command.query_async::<Value>(&mut here).await else {
+            return Ok(());
+        };
+        // Its slot is on its way to another master, and what is not here any more is there.
+        let asked = error.redirect_node().filter(|_| is_ask(&error));
+        let there = asked.and_then(|(address, _)| topology::named(&self.log.info, address));
+        let Some(there) = there else {
+            return Err(self.told(&error));
+        };
+        let mut there = connect::open(&self.redis, &there).await?;
+        let mut asking = redis::pipe();
+        asking.cmd("ASKING").ignore().add_command(command).ignore();
+        let answer = asking.query_async::<()>(&mut there).await;
+        answer.map_err(|error| self.told(&error))
     }
 
     /// The connection on which the log is waited for; made when first needed, and only to the same server.
@@ -234,11 +255,11 @@ impl Session for Connected {
 
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
         Box::pin(async move {
-            let (connection, name) = self.place(&key);
+            let (server, name) = self.place(&key);
             if self.shards.is_some() {
                 let mut get = redis::cmd("GET");
                 get.arg(name);
-                let occupant = self.query::<Option<Vec<u8>>>(connection, &get);
+                let occupant = self.query::<Option<Vec<u8>>>(&server.connection, &get);
                 let (occupant, tokens) = tokio::join!(occupant, self.tokens(tags));
                 return Ok(Read {
                     occupant: occupant?.map(Bytes::from),
@@ -251,7 +272,7 @@ impl Session for Connected {
             self.redis.names.tags(&tags, |name| {
                 both.arg(name);
             });
-            let value = self.query(connection, &both).await?;
+            let value = self.query(&server.connection, &both).await?;
             wire::occupied(value).ok_or_else(misunderstood)
         })
     }
@@ -272,11 +293,11 @@ impl Session for Connected {
 
     fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {
         Box::pin(async move {
-            let (connection, name) = self.place(&key);
+            let (server, name) = self.place(&key);
             let mut set = redis::cmd("SET");
             set.arg(name).arg(&placeholder.0).arg("NX");
             set.arg("PX").arg(millis(lasting));
-            let set: Option<String> = self.query(connection, &set).await?;
+            let set: Option<String> = self.query(&server.connection, &set).await?;
             Ok(set.is_some())
         })
     }
@@ -312,16 +333,19 @@ impl Session for Connected {
         lasting: Duration,
     ) -> Reply<'_, bool> {
         Box::pin(async move {
-            let (connection, name) = self.place(&key);
+            let (server, name) = self.place(&key);
             let mut script = STORE.prepare_invoke();
             script.key(name).arg(&occupant.0).arg(&*entry);
             script.arg(millis(lasting));
-            self.invoke(connection, &script).await
+            self.invoke(&server.connection, &script).await
         })
     }
 
     fn advice(&self) -> Reply<'_, Vec<String>> {
         Box::pin(async move {
+            if !self.redis.advise {
+                return Ok(Vec::new());
+            }
             let mut config = redis::cmd("CONFIG");
             config.arg("GET").arg("m*");
             // An access list may forbid it.
@@ -335,10 +359,11 @@ impl Session for Connected {
 /// What goes against what a cache promises, and what to set instead.
 fn advice(version: &str, config: &Option<HashMap<String, String>>, sentinel: bool) -> Vec<String> {
     let mut advice = Vec::new();
-    let mut parts = version
-        .split('.')
-        .map_while(|part| part.parse::<u32>().ok());
-    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (6, 2) {
+    let mut parts = version.split('.').map_while(|part| part.parse().ok());
+    // A server that does not tell its version is not judged by it.
+    if let Some(major) = parts.next()
+        && (major, parts.next().unwrap_or(0)) < (6, 2)
+    {
         advice.push(format!(
             "Redis {version} is too old: 6.2 or later is needed"
         ));
@@ -346,18 +371,17 @@ fn advice(version: &str, config: &Option<HashMap<String, String>>, sentinel: boo
     let Some(config) = config else {
         return advice;
     };
-    let get = |name: &str| config.get(name).map_or("", String::as_str);
-    let policy = get("maxmemory-policy");
-    if get("maxmemory") == "0" {
-        advice.push(
+    let get = |name: &str| config.get(name).map(String::as_str);
+    match (get("maxmemory"), get("maxmemory-policy")) {
+        (Some("0"), _) => advice.push(
             "`maxmemory` is 0, so the cache may take all the machine has: set it, with `maxmemory-policy allkeys-lru`".into(),
-        );
-    } else if !policy.starts_with("allkeys-") {
-        advice.push(format!(
+        ),
+        (_, Some(policy)) if !policy.starts_with("allkeys-") => advice.push(format!(
             "`maxmemory-policy` is `{policy}`, so a full server refuses values and invalidations alike: set `allkeys-lru` or `allkeys-lfu`"
-        ));
+        )),
+        _ => {}
     }
-    if sentinel && get("min-replicas-to-write") == "0" {
+    if sentinel && get("min-replicas-to-write") == Some("0") {
         advice.push(
             "`min-replicas-to-write` is 0, so a master that is cut off acknowledges invalidations that are lost when it is replaced: set it to 1".into(),
         );

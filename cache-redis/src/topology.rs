@@ -8,6 +8,7 @@ use redis::{ConnectionAddr, ConnectionInfo, Value};
 
 use crate::config::Redis;
 use crate::connect::{Server, ask, server};
+use crate::wire::array;
 
 /// The address of another server that is spoken to in the same way.
 fn beside(info: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
@@ -91,19 +92,13 @@ type Ranges = (Vec<(u16, Arc<str>)>, HashMap<Arc<str>, ConnectionInfo>);
 
 /// What `CLUSTER SLOTS` says: ranges, each with its master first. `None` unless all slots are served.
 fn parsed(ranges: &Value, node: &ConnectionInfo) -> Option<Ranges> {
-    let array = |value: &Value| match value {
-        Value::Array(values) => Some(values.clone()),
-        _ => None,
-    };
     let mut found = Vec::new();
     let mut infos = HashMap::new();
     for range in array(ranges)? {
-        let range = array(&range)?;
-        let [Value::Int(first), Value::Int(end), master, ..] = &*range else {
+        let [Value::Int(first), Value::Int(end), master, ..] = array(range)? else {
             return None;
         };
-        let master = array(master)?;
-        let [host, Value::Int(port), ..] = &*master else {
+        let [host, Value::Int(port), ..] = array(master)? else {
             return None;
         };
         let host = match host {

@@ -69,7 +69,7 @@ fn text(value: &Value) -> Option<&[u8]> {
     }
 }
 
-fn array(value: &Value) -> Option<&[Value]> {
+pub(crate) fn array(value: &Value) -> Option<&[Value]> {
     match value {
         Value::Array(values) => Some(values),
         _ => None,

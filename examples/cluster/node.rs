@@ -30,7 +30,7 @@ pub(crate) struct Did {
 
 #[web_method(cache(remote, tags = ["rows", "row:{row}"], ttl = "1h", stale_if_error = "1m"))]
 async fn version(row: usize) -> Result<u64, StatusCode> {
-    // Blocking is for who has a pool for it; here a thread of the runtime's own.
+    // The client blocks, so it gets a thread where that is allowed.
     let url = format!("http://{}/{row}", *DATABASE);
     let read = move || {
         let text = ureq::get(&url)

@@ -46,7 +46,7 @@ impl Truth {
         )
     }
 
-    /// What a node reads; it takes a while, as databases do.
+    /// What a node reads.
     fn load(&self, row: usize) -> u64 {
         self.loads.fetch_add(1, Ordering::Relaxed);
         self.row(row, |row| row.version)
@@ -96,6 +96,7 @@ pub(crate) fn serve(truth: Arc<Truth>) -> Result<SocketAddr, Box<dyn Error>> {
         runtime.block_on(async {
             let row = async |State(truth): State<Arc<Truth>>, Path(row): Path<usize>| {
                 let version = truth.load(row % ROWS);
+                // As databases do, it takes a while.
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 version.to_string()
             };

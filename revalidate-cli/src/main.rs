@@ -44,13 +44,12 @@ struct Server {
     /// The addresses are those of sentinels, and this is the name of the master that they watch
     #[arg(long, value_name = "MASTER", global = true)]
     sentinel: Option<String>,
-    /// How the master is spoken to that sentinels name: `redis://user:password@/2`
+    /// With --sentinel, how the master is spoken to: `redis://user:password@/2`
     #[arg(
         long,
         value_name = "URL",
         env = "REDIS_MASTER_URL",
         global = true,
-        requires = "sentinel",
         default_value = "redis://localhost",
         hide_env_values = true
     )]
@@ -59,7 +58,7 @@ struct Server {
     #[arg(long, default_value = "revalidate", global = true)]
     namespace: String,
     /// How long to wait for the server, in seconds
-    #[arg(long, default_value_t = 5, global = true)]
+    #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
 }
 
@@ -112,7 +111,7 @@ impl Server {
     }
 
     fn limit(&self) -> Duration {
-        Duration::from_secs(self.timeout.max(1))
+        Duration::from_secs(self.timeout)
     }
 }
 
@@ -132,9 +131,16 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     let redis = server.redis()?;
     let limit = server.limit();
     let builder = Cache::builder().delivery_limit(limit).remote_timeout(limit);
-    let node = |version: &str| builder.version(version).remote(redis.clone()).build();
+    // What the server's settings lack is what `status` is for.
+    let node = |version: &str| {
+        let redis = redis.clone().advise(false);
+        builder.version(version).remote(redis).build()
+    };
     match action {
-        Action::Watch => watch::watch(&redis, limit).await,
+        Action::Watch => tokio::select! {
+            watched = watch::watch(&redis, limit) => watched,
+            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        },
         Action::Status => watch::status(&redis, limit).await,
         Action::Tag { tags, soft: true } => everywhere(node("cli").revalidate_tag(tags)).await,
         Action::Tag { tags, soft: false } => everywhere(node("cli").invalidate_cache(tags)).await,

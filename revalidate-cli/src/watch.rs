@@ -1,6 +1,7 @@
 //! What is read of the log without being a node.
 
 use std::error::Error;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tokio::time::timeout;
 
 /// How long one wait for the log takes at most.
 const TURN: Duration = Duration::from_secs(5);
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(500);
 
 async fn answer<T>(
     limit: Duration,
@@ -44,48 +47,36 @@ pub(crate) async fn status(redis: &Redis, limit: Duration) -> Result<(), Box<dyn
     Ok(())
 }
 
-/// Shows each record of the log as it comes; connects anew where the server is another.
+/// Shows each record of the log as it comes; connects anew where the server is another or does not answer.
 pub(crate) async fn watch(redis: &Redis, limit: Duration) -> Result<(), Box<dyn Error>> {
     let mut session = redis.connect().await?;
     let mut at = last(&*session, limit).await?;
     eprintln!("watching the log of {}", session.epoch());
     loop {
-        let followed = tokio::select! {
-            followed = session.follow(at, TURN) => followed,
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
-        };
-        match followed {
+        match answer(TURN + limit, session.follow(at, TURN)).await {
             Ok(records) => {
                 for logged in records {
-                    println!("{}", line(&logged));
+                    // Who reads may have read enough: that is no panic.
+                    writeln!(std::io::stdout(), "{}", line(&logged))?;
                     at = logged.at;
                 }
             }
             Err(error) => {
                 eprintln!("{error}: connecting anew");
-                (session, at) = again(redis, limit).await?;
+                (session, at) = again(redis, limit).await;
                 eprintln!("watching the log of {}", session.epoch());
             }
         }
     }
 }
 
-async fn again(
-    redis: &Redis,
-    limit: Duration,
-) -> Result<(Arc<dyn Session>, Position), Box<dyn Error>> {
+async fn again(redis: &Redis, limit: Duration) -> (Arc<dyn Session>, Position) {
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                return Err("interrupted".into());
-            }
-        }
+        tokio::time::sleep(PAUSE).await;
         if let Ok(session) = redis.connect().await
             && let Ok(at) = last(&*session, limit).await
         {
-            return Ok((session, at));
+            return (session, at);
         }
     }
 }

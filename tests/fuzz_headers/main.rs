@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_support::*;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use values::{Case, case, headers, shown};
 
 /// What the layer says of itself is a structured field, whatever it was told.
@@ -135,28 +135,9 @@ async fn check(case: &Case) -> Result<(), TestCaseError> {
 /// How many responses were reused: a test that never gets there proves nothing.
 static REUSED: AtomicUsize = AtomicUsize::new(0);
 
-fn config() -> Config {
-    let mut config = Config::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 2_000;
-    }
-    config.failure_persistence = None;
-    config
-}
-
 #[test]
 fn headers_of_any_bytes_break_nothing() {
-    let config = config();
-    let cases = config.cases;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ran = TestRunner::new(config).run(&case(), |case| runtime.block_on(check(&case)));
-    match ran {
-        Err(TestError::Fail(why, case)) => panic!("{why}\n{}", shown(&case)),
-        ran => ran.unwrap(),
-    }
+    let cases = check_cases(2_000, &case(), check, shown);
     let reused = REUSED.load(Ordering::Relaxed);
     println!("{cases} cases, {reused} reused");
     assert!(cases < 1_000 || reused > cases as usize / 20);

@@ -3,28 +3,24 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 pub mod items;
+mod origin;
+mod reply;
+mod tables;
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::fmt;
-use std::future::{Future, ready};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use bytes::Bytes;
 pub use cache_core::{Cache, CacheBuilder, Clock};
 pub use cache_tower::CacheLayer;
-use futures_util::stream;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+pub use origin::Broken;
+use origin::{Answer, Origin, Reaction, Router};
+pub use reply::Reply;
+pub use tables::{Failures, check_cases, check_lifetimes, reused, wrong_lifetime};
 use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, ServiceExt};
 
 /// Fields of what is fresh for ten seconds.
 pub const BRIEF: &str = "cache-control: max-age=10|date: {now}";
@@ -94,12 +90,7 @@ impl Rig {
     ) -> Self {
         let clock = Clock::manual();
         let cache = cache.clock(clock.clone()).build();
-        let origin = Origin(Arc::new(Mutex::new(Script {
-            clock: clock.clone(),
-            replies: VecDeque::new(),
-            gate: Arc::new(Semaphore::new(0)),
-            seen: Vec::new(),
-        })));
+        let origin = Origin::new(clock.clone());
         Self {
             service: around(layer.cache(cache.clone()), origin.clone()),
             cache,
@@ -327,291 +318,5 @@ async fn answer(
     match service.oneshot(request).await {
         Ok(response) => Reply::of(response).await,
         Err(Broken) => Reply::failure(),
-    }
-}
-
-/// The connection to the origin broke.
-#[derive(Clone, Copy, Debug)]
-pub struct Broken;
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection broke")
-    }
-}
-
-impl std::error::Error for Broken {}
-
-/// Answers by a script, and beyond it with 500 and `not scripted`.
-#[derive(Clone)]
-struct Origin(Arc<Mutex<Script>>);
-
-struct Script {
-    clock: Clock,
-    replies: VecDeque<Reaction>,
-    /// Closed once what is held may go.
-    gate: Arc<Semaphore>,
-    seen: Vec<Parts>,
-}
-
-struct Reaction {
-    takes: Duration,
-    held: bool,
-    answer: Answer,
-}
-
-type Answered = Result<Response<Body>, Broken>;
-
-enum Answer {
-    Whole(Response<()>, String),
-    Trailed(Response<()>, String, HeaderMap),
-    Cut(Response<()>, String),
-    Break,
-}
-
-impl Origin {
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.0.lock().unwrap()
-    }
-
-    /// The next reply, and the gate to wait at before it is given.
-    fn react(&self, request: Request<Body>) -> (Answered, Option<Arc<Semaphore>>) {
-        let mut script = self.script();
-        let head = request.method() == Method::HEAD;
-        script.seen.push(request.into_parts().0);
-        let Some(Reaction {
-            takes,
-            held,
-            answer,
-        }) = script.replies.pop_front()
-        else {
-            let mut response = Response::new(Body::from("not scripted"));
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            return (Ok(response), None);
-        };
-        script.clock.advance(takes);
-        let gate = held.then(|| Arc::clone(&script.gate));
-        let answered = match answer {
-            Answer::Whole(response, _) if head => Ok(response.map(|()| Body::empty())),
-            Answer::Whole(response, body) => Ok(response.map(|()| Body::from(body))),
-            Answer::Trailed(response, body, trailers) => {
-                let trailers = ready(Some(Ok(trailers)));
-                Ok(response.map(|()| Body::new(Body::from(body).with_trailers(trailers))))
-            }
-            Answer::Cut(response, body) => {
-                let frames = stream::iter([Ok(body), Err(Broken)]);
-                Ok(response.map(|()| Body::from_stream(frames)))
-            }
-            Answer::Break => Err(Broken),
-        };
-        (answered, gate)
-    }
-}
-
-impl Service<Request<Body>> for Origin {
-    type Response = Response<Body>;
-    type Error = Broken;
-    type Future = Pin<Box<dyn Future<Output = Answered> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (answered, gate) = self.react(request);
-        Box::pin(async move {
-            if let Some(gate) = gate {
-                let _closed = gate.acquire().await;
-            }
-            answered
-        })
-    }
-}
-
-/// What stands between an origin and a service that cannot fail.
-#[derive(Clone)]
-struct Router(Origin);
-
-impl Service<Request<Body>> for Router {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answered = self.0.call(request);
-        Box::pin(async move {
-            Ok(answered.await.unwrap_or_else(|broken| {
-                let mut response = Response::new(Body::from(broken.to_string()));
-                *response.status_mut() = StatusCode::BAD_GATEWAY;
-                response
-            }))
-        })
-    }
-}
-
-/// What a client got, read whole.
-#[derive(Debug)]
-pub struct Reply {
-    /// 599 where the service returned an error.
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// The service returned an error.
-    pub failed: bool,
-    /// The body broke off.
-    pub cut: bool,
-}
-
-impl Reply {
-    async fn of(response: Response<Body>) -> Self {
-        let (parts, mut rest) = response.into_parts();
-        let (mut body, mut cut) = (Vec::new(), false);
-        while let Some(frame) = rest.frame().await {
-            match frame {
-                Ok(frame) => body.extend(frame.into_data().unwrap_or_default()),
-                Err(_) => {
-                    cut = true;
-                    break;
-                }
-            }
-        }
-        Self {
-            status: parts.status,
-            headers: parts.headers,
-            body: body.into(),
-            failed: false,
-            cut,
-        }
-    }
-
-    fn failure() -> Self {
-        Self {
-            status: StatusCode::from_u16(599).unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            failed: true,
-            cut: false,
-        }
-    }
-
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    /// The first line of a field.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// All lines of a field, in their order; obs-text as UTF-8.
-    pub fn lines(&self, name: &str) -> Vec<&str> {
-        let lines = self.headers.get_all(name).iter();
-        lines
-            .map(|line| std::str::from_utf8(line.as_bytes()).unwrap())
-            .collect()
-    }
-
-    /// What the caches said, as one list.
-    pub fn cache(&self) -> String {
-        self.lines("cache-status").join(", ")
-    }
-
-    /// What this cache said: the last member.
-    pub fn own(&self) -> String {
-        let cache = self.cache();
-        let at = cache.rfind(", revalidate;").map_or(0, |at| at + 2);
-        cache[at..].to_owned()
-    }
-
-    /// Whether it was answered without asking the origin.
-    pub fn is_hit(&self) -> bool {
-        self.own().starts_with("revalidate; hit")
-    }
-
-    #[track_caller]
-    pub fn assert_hit(&self) -> &Self {
-        assert!(self.is_hit(), "not a hit: {self:?}");
-        self
-    }
-
-    /// That the request went to the origin.
-    #[track_caller]
-    pub fn assert_forwarded(&self) -> &Self {
-        let own = self.own();
-        assert!(
-            own.starts_with("revalidate; fwd="),
-            "not forwarded: {self:?}"
-        );
-        self
-    }
-}
-
-/// Whether a response is what the next request gets, too, and the origin is not asked.
-pub async fn reused(rig: &Rig, status: u16, headers: &str) -> bool {
-    let body = if matches!(status, 204 | 205 | 304) {
-        ""
-    } else {
-        "first"
-    };
-    rig.origin(status, headers, body).origin(200, "", "second");
-    let first = rig.get("/", "").await;
-    assert_eq!((first.status.as_u16(), first.text()), (status, body));
-    let second = rig.get("/", "").await;
-    let same = (second.status, second.text()) == (first.status, first.text());
-    assert_eq!(same, rig.asked() == 1, "{status} {headers}: {second:?}");
-    same
-}
-
-/// How a cache errs, unless it reuses a response for exactly so many seconds and then asks.
-pub async fn wrong_lifetime(rig: &Rig, status: u16, headers: &str, seconds: u64) -> Option<String> {
-    rig.origin(status, headers, "")
-        .origin(200, "cache-control: no-store", "asked again");
-    rig.get("/", "").await;
-    if seconds > 0 {
-        rig.advance(seconds - 1);
-        let reply = rig.get("/", "").await;
-        if rig.asked() != 1 {
-            return Some(format!("not fresh after {}: {reply:?}", seconds - 1));
-        }
-        rig.advance(1);
-    }
-    let reply = rig.get("/", "").await;
-    (rig.asked() != 2).then(|| format!("still fresh after {seconds}: {reply:?}"))
-}
-
-/// Checks of each row's section and response whether it is fresh for so many seconds: one less, and no
-/// more.
-pub async fn check_lifetimes(make: fn() -> Rig, rows: &[(&str, &str, u64)]) {
-    let mut failures = Failures::default();
-    for (section, headers, seconds) in rows {
-        let wrong = wrong_lifetime(&make(), 200, headers, *seconds).await;
-        failures.check(wrong.is_none(), || {
-            format!("{section}: {headers:?}: {}", wrong.unwrap())
-        });
-    }
-}
-
-/// What went wrong in a table of cases, shown all at once.
-#[derive(Debug, Default)]
-pub struct Failures(Vec<String>);
-
-impl Failures {
-    /// Notes a row that did not do as it should.
-    pub fn check(&mut self, holds: bool, row: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(row());
-        }
-    }
-}
-
-impl Drop for Failures {
-    fn drop(&mut self) {
-        if !self.0.is_empty() && !std::thread::panicking() {
-            panic!("{} rows failed:\n{}", self.0.len(), self.0.join("\n"));
-        }
     }
 }

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use http_support::*;
 use known::{Difference, KNOWN};
 use other::Other;
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::TestCaseError;
 
 /// What becomes of a request, as its client and its origin see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,28 +206,10 @@ fn explain(difference: &Difference<'_>) -> Result<bool, TestCaseError> {
     )))
 }
 
-fn config() -> Config {
-    let mut config = Config::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 3_000;
-    }
-    config.failure_persistence = None;
-    config
-}
-
 #[test]
 fn the_layer_differs_only_where_it_is_known_to() {
-    let config = config();
-    let cases = config.cases;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ran = TestRunner::new(config).run(&case(), |case| runtime.block_on(compare(&case)));
-    match ran {
-        Err(TestError::Fail(why, _)) => panic!("{why}"),
-        ran => ran.unwrap(),
-    }
+    // Why it fails says the case, too.
+    let cases = check_cases(3_000, &case(), compare, |_| String::new());
     let met = MET.lock().unwrap();
     println!("{cases} cases: {met:#?}");
     if cases >= 100_000 {

@@ -78,11 +78,8 @@ async fn keep(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
     let mut pause = FIRST_PAUSE;
     let mut advised = false;
     while engine.strong_count() > 0 {
-        show(&engine, node);
-        // A connection takes several answers: the address, the greeting, who it is.
-        let limit = 4 * node.settings.limit;
-        let connected = within(clock, Some(limit), node.remote.connect()).await;
-        let session = match connected.unwrap_or(Err(RemoteError::TimedOut(limit))) {
+        show(engine, node);
+        let session = match node.remote.connect().await {
             Ok(session) => session,
             Err(error) => {
                 node.count_error(&error);
@@ -97,7 +94,9 @@ async fn keep(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
             advise(node, clock, &session).await;
         }
         match follow(engine, node, clock, &session, &mut pause).await {
-            Ok(()) => break,
+            Ok(()) if engine.strong_count() == 0 => break,
+            // Who met an error gave it up, and counted that.
+            Ok(()) => {}
             Err(error) => node.count_error(&error),
         }
         node.leave(&session);
@@ -115,7 +114,7 @@ async fn advise(node: &Node, clock: &Clock, session: &Arc<dyn Session>) {
     }
 }
 
-/// Follows the log in one session; ends with the cache, or by the error that ended the session.
+/// Follows the log in one session, until that is given up; ends with the cache, or by an error of its own.
 async fn follow(
     engine: &Weak<Engine>,
     node: &Node,
@@ -127,10 +126,7 @@ async fn follow(
     loop {
         show(engine, node);
         let Some(asked) = asks(engine, node, session) else {
-            return match engine.strong_count() {
-                0 => Ok(()),
-                _ => Err(RemoteError::Unreachable("the session was given up".into())),
-            };
+            return Ok(());
         };
         let Some(from) = node.follow_from().filter(|_| clock.now() < due) else {
             let since = node.answer(clock, session.since(asked.at)).await?;

@@ -26,8 +26,16 @@ mod text {
     const HEAD: usize = 8 + 8 + 16;
     /// Half of SHA-256's 32 bytes: what a guess must meet.
     const MAC: usize = 16;
+    /// The fewest bytes of a secret: an empty one, of a setting that is missing, is known to everybody.
+    const LEAST: usize = 16;
 
+    #[track_caller]
     fn mac(secret: &[u8], body: &[u8]) -> Hmac<Sha256> {
+        assert!(
+            secret.len() >= LEAST,
+            "the secret of bookmarks has {} bytes: give one of {LEAST} or more, the same on all nodes",
+            secret.len()
+        );
         // HMAC takes keys of every length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
             unreachable!("HMAC takes keys of every length")
@@ -39,8 +47,38 @@ mod text {
     impl Bookmark {
         /// As text that a client can carry, in a cookie or a header; authenticated by HMAC-SHA-256, so that a
         /// client cannot make one that sends its reads past the caches. `secret`: the same on all nodes, of
-        /// 16 bytes or more.
+        /// 16 bytes or more. Needs the feature `bookmarks`.
+        ///
+        /// ```
+        /// # use cache_core as revalidate;
+        /// use revalidate::Cache;
+        /// use revalidate::remote::{Bookmark, Memory};
+        ///
+        /// # #[tokio::main(flavor = "current_thread")]
+        /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # let (secret, server) = (b"from the settings", Memory::new());
+        /// # let node = || Cache::builder().remote(server.clone()).build();
+        /// # let (one, other) = (node(), node());
+        /// # let page = async || "contacts";
+        /// // Where a client changes something:
+        /// let done = one.invalidate_cache("contacts").await?;
+        /// let cookie = done.bookmark.map(|bookmark| bookmark.sign(secret));
+        ///
+        /// // Where it comes next, with the cookie:
+        /// let after = cookie.and_then(|text| Bookmark::verify(&text, secret));
+        /// let page = match after {
+        ///     Some(bookmark) => other.read_after(&bookmark, page()).await,
+        ///     None => page().await,
+        /// };
+        /// # assert_eq!(page, "contacts");
+        /// # Ok(()) }
+        /// ```
+        ///
+        /// # Panics
+        ///
+        /// On a secret of fewer than 16 bytes.
         #[must_use]
+        #[track_caller]
         pub fn sign(&self, secret: &[u8]) -> String {
             let mut body = Vec::with_capacity(HEAD + self.epoch.len() + MAC);
             body.extend_from_slice(&self.at.id.0.to_be_bytes());
@@ -53,7 +91,12 @@ mod text {
         }
 
         /// Reads what [`sign`](Self::sign) wrote; `None` where it is none of that, or by another secret.
+        ///
+        /// # Panics
+        ///
+        /// On a secret of fewer than 16 bytes.
         #[must_use]
+        #[track_caller]
         pub fn verify(text: &str, secret: &[u8]) -> Option<Self> {
             let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
             let (body, signature) = bytes.split_last_chunk::<MAC>()?;
@@ -75,21 +118,27 @@ mod text {
     mod tests {
         use super::*;
 
-        #[test]
-        fn a_bookmark_is_read_by_the_same_secret_alone() {
-            let bookmark = Bookmark {
+        fn bookmark() -> Bookmark {
+            Bookmark {
                 epoch: "epoch".into(),
                 at: Position {
                     id: (7, 8),
                     nonce: Token([9; 16]),
                 },
-            };
-            let text = bookmark.sign(b"a secret of some length");
+            }
+        }
+
+        #[test]
+        fn a_bookmark_is_read_by_the_same_secret_alone() {
+            let text = bookmark().sign(b"a secret of some length");
             assert_eq!(
                 Bookmark::verify(&text, b"a secret of some length"),
-                Some(bookmark)
+                Some(bookmark())
             );
-            assert_eq!(Bookmark::verify(&text, b"another secret"), None);
+            assert_eq!(
+                Bookmark::verify(&text, b"another secret of some length"),
+                None
+            );
             for at in 0..text.len() {
                 let mut bent = text.clone().into_bytes();
                 bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
@@ -100,6 +149,8 @@ mod text {
                     "{at}"
                 );
             }
+            let short = || bookmark().sign(b"");
+            assert!(std::panic::catch_unwind(short).is_err());
             for short in ["", "A", "AAAA", &text[..20], "no base64!"] {
                 assert_eq!(Bookmark::verify(short, b"a secret of some length"), None);
             }
