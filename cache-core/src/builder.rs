@@ -9,7 +9,7 @@ use crate::context;
 use crate::engine::{Engine, Settings};
 use crate::life::{Life, Span};
 use crate::node::{CutOff, Node, NodeSettings, build_identity};
-use crate::remote::Remote;
+use crate::remote::{Remote, is_namespace};
 
 /// Sets up a [`Cache`]; from [`Cache::builder`].
 #[derive(Debug)]
@@ -78,8 +78,11 @@ impl CacheBuilder {
         self
     }
 
-    /// What the cache is called in `Cache-Status` headers, metrics and explanations (default:
-    /// `revalidate`).
+    /// What the cache is called in `Cache-Status` headers, metrics and explanations, and by its
+    /// [remote](Self::remote), where it stands in the names of all keys (default: `revalidate`). Caches of two
+    /// namespaces share nothing: give each application, and each environment of it, one of its own.
+    ///
+    /// With a remote it is of 1 to 64 letters of ASCII, digits, `.`, `_` and `-`, else [`build`](Self::build) panics.
     pub fn namespace(mut self, name: impl AsRef<str>) -> Self {
         self.settings.namespace = name.as_ref().into();
         self
@@ -233,20 +236,32 @@ impl CacheBuilder {
 
     /// Builds the cache. It is used where it is [installed](Cache::install), [entered](Cache::enter),
     /// given to a layer, or called by its own methods.
+    ///
+    /// # Panics
+    ///
+    /// With a remote, on a namespace that cannot stand in the names of its keys.
     #[must_use]
+    #[track_caller]
     pub fn build(self) -> Cache {
         context::note_built();
         self.build_quietly()
     }
 
+    #[track_caller]
     pub(crate) fn build_quietly(self) -> Cache {
+        let namespace = &self.settings.namespace;
+        assert!(
+            self.remote.is_none() || is_namespace(namespace),
+            "the namespace {namespace:?} is to stand in the names of the remote's keys: \
+             1 to 64 letters, digits, `.`, `_` or `-`"
+        );
         let version = match &self.settings.version {
             said if said.is_empty() && self.remote.is_some() => build_identity(),
             said => Arc::clone(said),
         };
         let node = self
             .remote
-            .map(|remote| Node::new(remote, self.node, version));
+            .map(|remote| Node::new(remote, self.node, Arc::clone(namespace), version));
         Cache::over(Engine::new(self.clock, self.settings, node))
     }
 }

@@ -150,6 +150,8 @@ pub(crate) struct Node {
     pub(crate) outbox: Outbox,
     pub(crate) counters: NodeCounters,
     remote: Arc<dyn Remote>,
+    /// Whose nodes it is one of.
+    namespace: Arc<str>,
     /// Of this process and cache, as other nodes see it in its records.
     origin: Token,
     /// What its entries of the second level are named by beside their keys.
@@ -179,12 +181,18 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    pub(crate) fn new(remote: Arc<dyn Remote>, settings: NodeSettings, version: Arc<str>) -> Self {
+    pub(crate) fn new(
+        remote: Arc<dyn Remote>,
+        settings: NodeSettings,
+        namespace: Arc<str>,
+        version: Arc<str>,
+    ) -> Self {
         Self {
             settings,
             outbox: Outbox::default(),
             counters: NodeCounters::new(),
             remote,
+            namespace,
             origin: Token::random(),
             version,
             known: Mutex::default(),

@@ -170,8 +170,16 @@ pub struct Prepared {
 /// Where nodes meet.
 pub trait Remote: fmt::Debug + Send + Sync + 'static {
     /// Connects to the server that is in charge, and learns who it is. It ends in time by itself: the node
-    /// does not know how many servers are asked on the way, and sets no limit.
-    fn connect(&self) -> Reply<'_, Arc<dyn Session>>;
+    /// does not know how many servers are asked on the way, and sets no limit. `namespace` is
+    /// [the cache's](crate::CacheBuilder::namespace): sessions of two share nothing.
+    fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>>;
+}
+
+/// Whether a namespace can stand in the names of keys: 1 to 64 letters of ASCII, digits, `.`, `_` and `-`.
+#[must_use]
+pub fn is_namespace(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// One connection to one server. Its calls may run at the same time; a dropped one may have been carried out.

@@ -10,7 +10,6 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 
 use crate::connect::connect;
 use crate::error::RedisError;
-use crate::names::Names;
 #[cfg(feature = "tls")]
 use crate::tls;
 
@@ -24,7 +23,6 @@ use crate::tls;
 #[derive(Clone)]
 pub struct Redis {
     pub(crate) site: Site,
-    pub(crate) names: Names,
     pub(crate) log_length: usize,
     pub(crate) connect_timeout: Duration,
     #[cfg(feature = "tls")]
@@ -94,12 +92,8 @@ fn infos(
 
 impl Redis {
     fn at(site: Site) -> Self {
-        let Some(names) = Names::new("revalidate") else {
-            unreachable!("it can stand in names")
-        };
         Self {
             site,
-            names,
             log_length: 10_000,
             connect_timeout: Duration::from_secs(2),
             #[cfg(feature = "tls")]
@@ -144,18 +138,6 @@ impl Redis {
     /// [`RedisError::Address`] where one is no address, [`RedisError::NoAddress`] where there is none.
     pub fn cluster(nodes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, RedisError> {
         Ok(Self::at(Site::Cluster(infos(nodes)?)))
-    }
-
-    /// What stands in the names of all keys (default: `revalidate`): applications of two namespaces know
-    /// nothing of each other.
-    ///
-    /// # Errors
-    ///
-    /// [`RedisError::Namespace`] unless it is of 1 to 64 letters, digits, `.`, `_` and `-`.
-    pub fn namespace(mut self, namespace: &str) -> Result<Self, RedisError> {
-        self.names =
-            Names::new(namespace).ok_or_else(|| RedisError::Namespace(namespace.to_owned()))?;
-        Ok(self)
     }
 
     /// About how many records the log keeps (default: 10,000; at least 100): a node that missed more begins
@@ -253,7 +235,10 @@ pub(crate) fn has_tls(info: &ConnectionInfo) -> bool {
 }
 
 impl Remote for Redis {
-    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
-        Box::pin(connect(self))
+    fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>> {
+        Box::pin(async move {
+            let session = connect(self, namespace).await?;
+            Ok(Arc::new(session) as Arc<dyn Session>)
+        })
     }
 }

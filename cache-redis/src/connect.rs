@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::remote::{RemoteError, Session};
+use cache_core::remote::RemoteError;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue};
 
@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue};
 use crate::config::has_tls;
 use crate::config::{Redis, Site};
 use crate::error::told;
+use crate::names::Names;
 use crate::scripts::IDENTITY;
 use crate::session::Connected;
 use crate::topology;
@@ -25,7 +26,8 @@ pub(crate) struct Server {
 }
 
 /// Connects to the servers that are in charge now.
-pub(crate) async fn connect(redis: &Redis) -> Result<Arc<dyn Session>, RemoteError> {
+pub(crate) async fn connect(redis: &Redis, namespace: &str) -> Result<Connected, RemoteError> {
+    let names = Names::new(namespace);
     let (log, shards) = match &redis.site {
         Site::One(info) => (server(redis, info).await?, None),
         Site::Sentinel {
@@ -38,12 +40,12 @@ pub(crate) async fn connect(redis: &Redis) -> Result<Arc<dyn Session>, RemoteErr
         }
         Site::Cluster(nodes) => {
             let shards = topology::shards(redis, nodes).await?;
-            let log = shards.of(redis.names.slot()).cloned();
+            let log = shards.of(names.slot()).cloned();
             let log = log.ok_or_else(|| RemoteError::Moved("nobody has the log's slot".into()))?;
             (log, Some(shards))
         }
     };
-    Ok(Arc::new(Connected::new(redis, log, shards)))
+    Ok(Connected::new(redis, names, log, shards))
 }
 
 impl Redis {
@@ -74,6 +76,20 @@ pub(crate) async fn open(
         client.get_multiplexed_async_connection_with_config(&config),
     )
     .await
+    .map_err(|error| at(info, error))
+}
+
+/// With the address where it was, which says nothing of a password.
+fn at(info: &ConnectionInfo, error: RemoteError) -> RemoteError {
+    match error {
+        RemoteError::Unreachable(problem) => {
+            RemoteError::Unreachable(format!("{}: {problem}", info.addr()))
+        }
+        RemoteError::Refused(problem) => {
+            RemoteError::Refused(format!("{}: {problem}", info.addr()))
+        }
+        other => other,
+    }
 }
 
 /// An answer of the driver, or that there was none in time.
@@ -104,7 +120,8 @@ pub(crate) async fn server(redis: &Redis, info: &ConnectionInfo) -> Result<Serve
     let identity = identity.invoke_async::<(String, String, String)>(&mut connection);
     let (epoch, role, version) = within(redis.connect_timeout, identity).await?;
     if role != "master" {
-        return Err(RemoteError::Moved(format!("{} is a {role}", info.addr())));
+        let problem = format!("{} is a replica, not a master", info.addr());
+        return Err(RemoteError::Moved(problem));
     }
     Ok(Server {
         connection,

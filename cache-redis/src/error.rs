@@ -22,11 +22,6 @@ pub enum RedisError {
     /// No addresses were given.
     #[error("no address was given: at least one is needed to find the others")]
     NoAddress,
-    /// It would stand in the names of keys.
-    #[error(
-        "the namespace {0:?} stands in the names of keys: 1 to 64 letters, digits, `.`, `_` or `-`"
-    )]
-    Namespace(String),
     /// Of a certificate or its key. Nothing of the key is shown.
     #[error(
         "`{of}` takes certificates and keys in PEM, as `-----BEGIN ..` to `-----END ..`: {problem}"

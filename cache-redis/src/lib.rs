@@ -9,7 +9,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cache = Cache::builder()
-//!     .remote(Redis::new("redis://user:password@10.0.0.5:6379/0")?.namespace("shop")?)
+//!     .namespace("shop")
+//!     .remote(Redis::new("redis://user:password@10.0.0.5:6379/0")?)
 //!     .build()
 //!     .install()?;
 //! # Ok(()) }
@@ -28,6 +29,7 @@ mod error;
 mod names;
 mod scripts;
 mod session;
+mod state;
 #[cfg(feature = "tls")]
 mod tls;
 mod topology;
@@ -35,3 +37,4 @@ mod wire;
 
 pub use config::Redis;
 pub use error::RedisError;
+pub use state::State;

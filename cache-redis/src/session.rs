@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use crate::config::{Redis, Site};
 use crate::connect::{self, Server};
 use crate::error::{is_ask, told};
-use crate::names;
+use crate::names::{self, Names};
 use crate::scripts::{APPEND, PREPARE, SINCE, STORE};
 use crate::topology::{self, Shards};
 use crate::wire;
@@ -29,6 +29,7 @@ const BARRED: Duration = Duration::from_secs(60);
 /// A session.
 pub(crate) struct Connected {
     redis: Redis,
+    names: Names,
     log: Server,
     log_name: String,
     shards: Option<Shards>,
@@ -42,7 +43,7 @@ impl fmt::Debug for Connected {
     }
 }
 
-fn misunderstood() -> RemoteError {
+pub(crate) fn misunderstood() -> RemoteError {
     RemoteError::Unreachable("an answer was not understood".into())
 }
 
@@ -53,10 +54,11 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Connected {
-    pub(crate) fn new(redis: &Redis, log: Server, shards: Option<Shards>) -> Self {
+    pub(crate) fn new(redis: &Redis, names: Names, log: Server, shards: Option<Shards>) -> Self {
         Self {
             redis: redis.clone(),
-            log_name: redis.names.log(&log.epoch),
+            log_name: names.log(&log.epoch),
+            names,
             log,
             shards,
             waiting: Mutex::new(None),
@@ -68,7 +70,16 @@ impl Connected {
         told(error, self.redis.connect_timeout)
     }
 
-    async fn query<T: FromRedisValue>(
+    /// Who has the log.
+    pub(crate) fn server(&self) -> &Server {
+        &self.log
+    }
+
+    pub(crate) fn log_name(&self) -> &str {
+        &self.log_name
+    }
+
+    pub(crate) async fn query<T: FromRedisValue>(
         &self,
         connection: &MultiplexedConnection,
         command: &Cmd,
@@ -91,7 +102,7 @@ impl Connected {
         let mut script = script.prepare_invoke();
         script
             .key(&*self.log_name)
-            .key(self.redis.names.holder())
+            .key(self.names.holder())
             .arg(&*self.log.epoch)
             .arg(wire::id(at))
             .arg(wire::nonce(at))
@@ -106,7 +117,7 @@ impl Connected {
         let slot = || names::slot(digest.as_bytes());
         let shard = self.shards.as_ref().and_then(|shards| shards.of(slot()));
         let own = shard.map(|shard| &*shard.epoch);
-        let name = self.redis.names.place(&self.log.epoch, own, &digest);
+        let name = self.names.place(&self.log.epoch, own, &digest);
         (shard.unwrap_or(&self.log), name)
     }
 
@@ -222,7 +233,7 @@ impl Session for Connected {
         Box::pin(async move {
             let mut script = self.showing(&APPEND, at);
             let tags = record.hard.iter().chain(&record.soft);
-            self.redis.names.tags(tags, |name| {
+            self.names.tags(tags, |name| {
                 script.key(name);
             });
             let apart = self.shards.is_some();
@@ -269,7 +280,7 @@ impl Session for Connected {
             // One server has all of it: one command, and one reply.
             let mut both = redis::cmd("MGET");
             both.arg(name);
-            self.redis.names.tags(&tags, |name| {
+            self.names.tags(&tags, |name| {
                 both.arg(name);
             });
             let value = self.query(&server.connection, &both).await?;
@@ -283,7 +294,7 @@ impl Session for Connected {
                 return Ok(Vec::new());
             }
             let mut get = redis::cmd("MGET");
-            self.redis.names.tags(&tags, |name| {
+            self.names.tags(&tags, |name| {
                 get.arg(name);
             });
             let value: Value = self.query(&self.log.connection, &get).await?;
@@ -311,7 +322,7 @@ impl Session for Connected {
     ) -> Reply<'_, Prepared> {
         Box::pin(async move {
             let mut script = self.showing(&PREPARE, Some(at));
-            self.redis.names.tags(&tags, |name| {
+            self.names.tags(&tags, |name| {
                 script.key(name);
             });
             script.arg(wire::hex(token)).arg(millis(lasting));

@@ -171,7 +171,12 @@ pub(crate) fn read(value: &Value) -> Option<Vec<Logged>> {
         },
         _ => return None,
     };
-    array(records)?.iter().map(logged).collect()
+    self::records(records)
+}
+
+/// Records in their order, as `XREVRANGE` gives them.
+pub(crate) fn records(value: &Value) -> Option<Vec<Logged>> {
+    array(value)?.iter().map(logged).collect()
 }
 
 #[cfg(test)]

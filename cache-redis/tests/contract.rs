@@ -36,10 +36,10 @@ async fn last(session: &dyn Session) -> Position {
 
 /// Runs a test on both.
 async fn on_both(test: impl AsyncFn(Arc<dyn Session>)) {
-    test(Memory::new().connect().await.unwrap()).await;
+    test(Memory::new().connect("revalidate").await.unwrap()).await;
     let server = Server::new();
     let redis = Redis::new(server.url()).unwrap();
-    test(redis.connect().await.unwrap()).await;
+    test(redis.connect("revalidate").await.unwrap()).await;
 }
 
 #[tokio::test]

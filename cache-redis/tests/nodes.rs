@@ -264,7 +264,11 @@ async fn a_full_disk_delays_what_it_refuses_and_nothing_else() {
     // One that comes now is answered as well.
     let new = node_at(&server.url());
     assert_eq!(row.read(&new).await, value);
-    let told = Redis::new(server.url()).unwrap().connect().await.unwrap();
+    let told = Redis::new(server.url())
+        .unwrap()
+        .connect("revalidate")
+        .await
+        .unwrap();
     let told = told.since(None).await.unwrap_err().to_string();
     assert!(told.contains("MISCONF"), "{told}");
 

@@ -38,7 +38,7 @@ fn hard(tag: &str, keys: Vec<Bytes>) -> Record {
 async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
     let cluster = Cluster::new().await;
     let session = Redis::cluster([cluster.0[1].url()]).unwrap();
-    let session = session.connect().await.unwrap();
+    let session = session.connect("revalidate").await.unwrap();
     let at = last(&*session).await;
     let tags: Vec<Arc<str>> = vec!["#a".into(), "#b".into()];
     let token = Token::random();
@@ -77,7 +77,7 @@ async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
 #[tokio::test]
 async fn while_a_key_is_removed_nobody_takes_its_place() {
     let cluster = Cluster::new().await;
-    let session = cluster.redis().connect().await.unwrap();
+    let session = cluster.redis().connect("revalidate").await.unwrap();
     let at = last(&*session).await;
     let log = cluster.place("{revalidate}");
     let held = Token::random();
@@ -124,7 +124,7 @@ async fn while_a_key_is_removed_nobody_takes_its_place() {
 #[tokio::test]
 async fn a_slot_that_is_being_moved_ends_no_session() {
     let cluster = Cluster::new().await;
-    let session = cluster.redis().connect().await.unwrap();
+    let session = cluster.redis().connect("revalidate").await.unwrap();
     let key = Bytes::from_static(b"a key");
     let held = session.hold(key.clone(), Token::random(), LONG).await;
     assert!(held.unwrap());
@@ -163,7 +163,7 @@ fn evaluate(server: &Server) {
 async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
     let cluster = Cluster::new().await;
     let session = Redis::cluster([cluster.0[0].url()]).unwrap();
-    let session = session.connect().await.unwrap();
+    let session = session.connect("revalidate").await.unwrap();
     let at = last(&*session).await;
     cluster.0.iter().for_each(evaluate);
     let Since::After { records, .. } = session.since(Some(at)).await.unwrap() else {
@@ -179,7 +179,7 @@ async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
     cluster.move_slot(&slot, home, away);
     evaluate(&cluster.0[away]);
     cluster.move_slot(&slot, away, home);
-    let session = cluster.redis().connect().await.unwrap();
+    let session = cluster.redis().connect("revalidate").await.unwrap();
     let lost = session.since(Some(records[2].at)).await.unwrap();
     assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
 }
@@ -188,7 +188,7 @@ async fn the_script_for_other_clients_finds_its_place_in_a_cluster() {
 async fn a_slot_that_moves_takes_its_entries_along_and_nobody_else() {
     let cluster = Cluster::new().await;
     let redis = cluster.redis();
-    let session = redis.connect().await.unwrap();
+    let session = redis.connect("revalidate").await.unwrap();
     let at = last(&*session).await;
     // What is not in the log's slot, and is the only one in its own.
     let log = cluster.place("{revalidate}");
@@ -220,7 +220,7 @@ async fn a_slot_that_moves_takes_its_entries_along_and_nobody_else() {
     cluster.end_move(&slot, from, to);
     let moved = session.read(key.clone(), Vec::new()).await.unwrap_err();
     assert!(moved.ends_session(), "{moved}");
-    let session = redis.connect().await.unwrap();
+    let session = redis.connect("revalidate").await.unwrap();
     let read = session.read(key.clone(), Vec::new()).await.unwrap();
     assert_eq!(read.occupant, None, "another server's names are others");
     assert!(session.hold(key, held, LONG).await.unwrap());
@@ -238,7 +238,7 @@ async fn a_log_that_moves_begins_anew_and_so_does_one_that_comes_back() {
     let redis = cluster.redis();
     let (home, slot) = (cluster.place("{revalidate}"), cluster.slot("{revalidate}"));
     let away = (home + 1) % 3;
-    let before = redis.connect().await.unwrap();
+    let before = redis.connect("revalidate").await.unwrap();
     let at = last(&*before).await;
     before
         .prepare(vec!["#a".into()], Token::random(), LONG, at)
@@ -263,16 +263,20 @@ async fn a_log_that_moves_begins_anew_and_so_does_one_that_comes_back() {
     let moved = before.since(Some(at)).await.unwrap_err();
     assert!(moved.ends_session(), "{moved}");
 
-    let session = redis.connect().await.unwrap();
+    let session = redis.connect("revalidate").await.unwrap();
     let lost = session.since(Some(at)).await.unwrap();
     assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
     let record = hard("#a", Vec::new());
     session.append(record.clone(), None).await.unwrap();
     cluster.move_slot(&slot, away, home);
 
-    // A node that noticed nothing of it.
-    let back = redis.connect().await.unwrap();
-    assert_eq!(back.epoch(), before.epoch());
+    // A node that noticed nothing of it, once the server that it asks has heard who has the slot.
+    let back = async || redis.connect("revalidate").await.unwrap();
+    until("the slot is known to be back", async || {
+        back().await.epoch() == before.epoch()
+    })
+    .await;
+    let back = back().await;
     let lost = back.since(Some(at)).await.unwrap();
     assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
     let tokens = back.tokens(vec!["#a".into()]).await.unwrap();
@@ -340,7 +344,7 @@ async fn a_master_that_sentinels_put_in_charge_is_another_server() {
     .await;
     let address = format!("redis://127.0.0.1:{}", sentinel.port);
     let redis = Redis::sentinel([address], "shop", "redis://127.0.0.1").unwrap();
-    let before = redis.connect().await.unwrap();
+    let before = redis.connect("revalidate").await.unwrap();
     let at = last(&*before).await;
     before
         .append(hard("#a", Vec::new()), Some(at))
@@ -357,7 +361,7 @@ async fn a_master_that_sentinels_put_in_charge_is_another_server() {
     master.kill();
     let mut after = None;
     until("the replica is in charge", async || {
-        after = redis.connect().await.ok();
+        after = redis.connect("revalidate").await.ok();
         after.is_some()
     })
     .await;

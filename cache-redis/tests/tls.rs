@@ -92,7 +92,7 @@ impl Speaking {
 }
 
 async fn refused(redis: Redis) -> String {
-    let refused = redis.connect().await.map(|_| ()).unwrap_err();
+    let refused = redis.connect("revalidate").await.map(|_| ()).unwrap_err();
     refused.to_string()
 }
 
@@ -154,7 +154,7 @@ async fn a_cluster_is_spoken_to_over_tls() {
         .unwrap()
         .tls_ca(&authority.pem)
         .unwrap();
-    redis.connect().await.unwrap();
+    redis.connect("revalidate").await.unwrap();
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_server_that_is_not_trusted_is_refused_and_the_application_answered() 
     }
     // Both are.
     let both = trusting(&format!("{}{}", other.pem, ours.pem));
-    both.connect().await.unwrap();
+    both.connect("revalidate").await.unwrap();
 
     let named = Speaking::tls(&ours, &ours.certifies("cache.example"), false, &[]);
     let told = refused(Redis::new(named.url()).unwrap().tls_ca(&ours.pem).unwrap()).await;
@@ -197,7 +197,10 @@ async fn a_server_that_wants_to_know_its_clients_is_shown_a_certificate() {
     let showing = |shown: &Certified| redis.clone().tls_client(&shown.pem, &shown.key).unwrap();
     let told = refused(showing(&other.certifies("node"))).await;
     assert!(told.contains("remote cannot be reached"), "{told}");
-    let session = showing(&ours.certifies("node")).connect().await.unwrap();
+    let session = showing(&ours.certifies("node"))
+        .connect("revalidate")
+        .await
+        .unwrap();
     session.since(None).await.unwrap();
 }
 

@@ -50,7 +50,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // One cache for the process: functions, handlers and the layer all find it.
     let mut cache = Cache::builder().max_bytes(32 << 20);
     if let Ok(url) = env::var("REDIS_URL") {
-        cache = cache.remote(Redis::new(url)?.namespace("contacts")?);
+        cache = cache.namespace("contacts").remote(Redis::new(url)?);
     }
     let cache = cache.build().install()?;
 

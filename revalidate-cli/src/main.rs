@@ -11,7 +11,9 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cache_core::{Cache, Invalidating};
+use cache_core::remote::is_namespace;
+use cache_core::spi::TagName;
+use cache_core::{Cache, MAX_TAG_CHARS, PathTarget};
 use cache_redis::Redis;
 use clap::{Args, Parser, Subcommand};
 
@@ -54,8 +56,8 @@ struct Server {
         hide_env_values = true
     )]
     master: String,
-    /// The namespace of the application
-    #[arg(long, default_value = "revalidate", global = true)]
+    /// The namespace of the application's cache
+    #[arg(long, default_value = "revalidate", global = true, value_parser = namespace)]
     namespace: String,
     /// How long to wait for the server, in seconds
     #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u64).range(1..))]
@@ -67,16 +69,19 @@ enum Action {
     /// Drops every value with one of these tags
     Tag {
         /// As the application names them
-        #[arg(required = true)]
+        #[arg(required = true, value_parser = tag)]
         tags: Vec<String>,
         /// Serve what has a stale window once more while it is refreshed
         #[arg(long)]
         soft: bool,
     },
-    /// Marks stale what was stored for a path or a route, and what is beneath a layout
+    /// Marks stale what was stored for a path or a route
     Path {
         /// Such as `/blog/{slug}` or `/blog/first`
         path: String,
+        /// And for all that are beneath it
+        #[arg(long)]
+        layout: bool,
     },
     /// Drops the value under a key of text, of the cache itself or of a scope
     Key {
@@ -105,13 +110,24 @@ impl Server {
             (None, [url]) => Redis::new(url)?,
             (None, _) => return Err("several addresses: say --cluster or --sentinel MASTER".into()),
         };
-        Ok(redis
-            .namespace(&self.namespace)?
-            .connect_timeout(self.limit()))
+        Ok(redis.connect_timeout(self.limit()))
     }
 
     fn limit(&self) -> Duration {
         Duration::from_secs(self.timeout)
+    }
+}
+
+fn tag(text: &str) -> Result<String, String> {
+    let named = TagName::user(text);
+    let named = named.map_err(|_| format!("a tag has 1 to {MAX_TAG_CHARS} characters"));
+    named.map(|_| text.to_owned())
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    match is_namespace(text) {
+        true => Ok(text.to_owned()),
+        false => Err("it is of 1 to 64 letters, digits, `.`, `_` or `-`"),
     }
 }
 
@@ -130,36 +146,47 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     let Command { server, action } = command;
     let redis = server.redis()?;
     let limit = server.limit();
-    let builder = Cache::builder().delivery_limit(limit).remote_timeout(limit);
-    // What the server's settings lack is what `status` is for.
-    let node = |version: &str| {
-        let redis = redis.clone().advise(false);
-        builder.version(version).remote(redis).build()
-    };
+    let namespace = &*server.namespace;
     match action {
-        Action::Watch => tokio::select! {
-            watched = watch::watch(&redis, limit) => watched,
-            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-        },
-        Action::Status => watch::status(&redis, limit).await,
-        Action::Tag { tags, soft: true } => everywhere(node("cli").revalidate_tag(tags)).await,
-        Action::Tag { tags, soft: false } => everywhere(node("cli").invalidate_cache(tags)).await,
-        Action::Path { path } => everywhere(node("cli").revalidate_path(path)).await,
-        Action::Clear => everywhere(node("cli").clear()).await,
-        Action::Key {
-            key,
-            scope,
-            version,
-        } => {
-            let cache = scope
-                .iter()
-                .fold(node(&version), |cache, scope| cache.scope(scope));
-            everywhere(cache.remove(key)).await
+        Action::Watch => {
+            return tokio::select! {
+                watched = watch::watch(&redis, namespace, limit) => watched,
+                interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+            };
         }
+        Action::Status => return watch::status(&redis, namespace).await,
+        _ => {}
     }
-}
-
-async fn everywhere(invalidating: Invalidating) -> Result<(), Box<dyn Error>> {
+    // First: why it cannot be reached is told as it is, and what nobody uses is not begun.
+    let state = redis.state(namespace).await?;
+    if state.last_record.is_none() {
+        println!("nothing to drop");
+        eprintln!(
+            "no node of the namespace `{namespace}` has been at {} since that server began",
+            state.address
+        );
+        return Ok(());
+    }
+    let builder = Cache::builder().delivery_limit(limit).remote_timeout(limit);
+    let version = match &action {
+        Action::Key { version, .. } => version,
+        _ => "cli",
+    };
+    // What the server's settings lack is what `status` is for.
+    let builder = builder.namespace(namespace).version(version);
+    let node = builder.remote(redis.advise(false)).build();
+    let invalidating = match action {
+        Action::Tag { tags, soft: true } => node.revalidate_tag(tags),
+        Action::Tag { tags, soft: false } => node.invalidate_cache(tags),
+        Action::Path { path, layout: true } => node.revalidate_path(PathTarget::layout(path)),
+        Action::Path { path, .. } => node.revalidate_path(path),
+        Action::Clear => node.clear(),
+        Action::Key { key, scope, .. } => {
+            let cache = scope.iter().fold(node, |cache, scope| cache.scope(scope));
+            cache.remove(key)
+        }
+        Action::Status | Action::Watch => return Ok(()),
+    };
     invalidating.everywhere().await?;
     println!("acknowledged");
     Ok(())

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use cache_core::remote::{Logged, Position, Remote, RemoteError, Session, Since};
 use cache_core::spi::shown;
@@ -31,25 +31,36 @@ async fn last(session: &dyn Session, limit: Duration) -> Result<Position, Box<dy
     }
 }
 
-/// Shows the server and the log.
-pub(crate) async fn status(redis: &Redis, limit: Duration) -> Result<(), Box<dyn Error>> {
-    let session = redis.connect().await?;
-    let last = last(&*session, limit).await?;
-    println!("server  {}", session.epoch());
-    println!("log     {}-{}", last.id.0, last.id.1);
-    let advice = answer(limit, session.advice()).await?;
-    for advice in &advice {
-        println!("advice  {advice}");
+/// Shows the server and the log, and changes nothing.
+pub(crate) async fn status(redis: &Redis, namespace: &str) -> Result<(), Box<dyn Error>> {
+    let state = redis.state(namespace).await?;
+    println!("server     {}, version {}", state.address, state.version);
+    println!("identity   {}", state.identity);
+    println!("namespace  {namespace}");
+    match state.last_record {
+        Some((at, number)) => {
+            let time = UNIX_EPOCH + Duration::from_millis(at);
+            let time = humantime::format_rfc3339_millis(time);
+            println!("log        last record at {time} ({at}-{number})");
+        }
+        None => println!("log        none: no node has been here since the server began"),
     }
-    if advice.is_empty() {
-        println!("advice  none");
+    for advice in &state.advice {
+        println!("advice     {advice}");
+    }
+    if state.advice.is_empty() {
+        println!("advice     none");
     }
     Ok(())
 }
 
 /// Shows each record of the log as it comes; connects anew where the server is another or does not answer.
-pub(crate) async fn watch(redis: &Redis, limit: Duration) -> Result<(), Box<dyn Error>> {
-    let mut session = redis.connect().await?;
+pub(crate) async fn watch(
+    redis: &Redis,
+    namespace: &str,
+    limit: Duration,
+) -> Result<(), Box<dyn Error>> {
+    let mut session = redis.connect(namespace).await?;
     let mut at = last(&*session, limit).await?;
     eprintln!("watching the log of {}", session.epoch());
     loop {
@@ -63,17 +74,17 @@ pub(crate) async fn watch(redis: &Redis, limit: Duration) -> Result<(), Box<dyn 
             }
             Err(error) => {
                 eprintln!("{error}: connecting anew");
-                (session, at) = again(redis, limit).await;
+                (session, at) = again(redis, namespace, limit).await;
                 eprintln!("watching the log of {}", session.epoch());
             }
         }
     }
 }
 
-async fn again(redis: &Redis, limit: Duration) -> (Arc<dyn Session>, Position) {
+async fn again(redis: &Redis, namespace: &str, limit: Duration) -> (Arc<dyn Session>, Position) {
     loop {
         tokio::time::sleep(PAUSE).await;
-        if let Ok(session) = redis.connect().await
+        if let Ok(session) = redis.connect(namespace).await
             && let Ok(at) = last(&*session, limit).await
         {
             return (session, at);

@@ -79,7 +79,7 @@ async fn keep(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
     let mut advised = false;
     while engine.strong_count() > 0 {
         show(engine, node);
-        let session = match node.remote.connect().await {
+        let session = match node.remote.connect(&node.namespace).await {
             Ok(session) => session,
             Err(error) => {
                 node.count_error(&error);

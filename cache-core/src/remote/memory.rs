@@ -22,7 +22,7 @@ const MOST_AT_ONCE: usize = 512;
 const LOG_LENGTH: usize = 10_000;
 
 /// A remote in this process, for tests of an application with several caches, and for those who write a
-/// remote of their own. Copies are the same server.
+/// remote of their own. Copies are the same server, of one namespace: that of the cache which connects first.
 ///
 /// ```
 /// # use cache_core as revalidate;
@@ -61,6 +61,8 @@ struct Server {
     entries: HashMap<(u64, Bytes), (Bytes, Timestamp)>,
     reachable: bool,
     answering: bool,
+    /// Of the first who connected.
+    namespace: Option<Arc<str>>,
 }
 
 impl Default for Memory {
@@ -96,6 +98,7 @@ impl Memory {
                 entries: HashMap::new(),
                 reachable: true,
                 answering: true,
+                namespace: None,
             })),
             clock,
             changed: Arc::new(watch::Sender::new(0)),
@@ -274,11 +277,16 @@ impl Server {
 }
 
 impl Remote for Memory {
-    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
-        Box::pin(async {
-            let server = lock(&self.server);
+    fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>> {
+        Box::pin(async move {
+            let mut server = lock(&self.server);
             if !server.reachable {
                 return Err(RemoteError::Unreachable("it was made so".into()));
+            }
+            let known = server.namespace.get_or_insert_with(|| namespace.into());
+            if **known != *namespace {
+                let problem = format!("it is of the namespace {known:?}, and of no other");
+                return Err(RemoteError::Refused(problem));
             }
             let session = Connected {
                 memory: self.clone(),

@@ -12,10 +12,10 @@ use crate::cluster::settle;
 struct Slow(Memory, Clock);
 
 impl Remote for Slow {
-    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
-        Box::pin(async {
+    fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>> {
+        Box::pin(async move {
             self.1.sleep(Duration::from_secs(10)).await;
-            self.0.connect().await
+            self.0.connect(namespace).await
         })
     }
 }

@@ -139,8 +139,8 @@ impl Either {
 }
 
 impl Remote for Either {
-    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
-        self.1[self.0.load(Ordering::SeqCst)].connect()
+    fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>> {
+        self.1[self.0.load(Ordering::SeqCst)].connect(namespace)
     }
 }
 

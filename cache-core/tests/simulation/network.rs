@@ -280,8 +280,8 @@ impl Network {
     }
 
     /// Connects a node to the server that is in charge when the request arrives.
-    fn connect(self: &Arc<Self>, node: usize) -> Reply<'static, Arc<dyn Session>> {
-        let network = Arc::clone(self);
+    fn connect(self: &Arc<Self>, node: usize, namespace: &str) -> Reply<'static, Arc<dyn Session>> {
+        let (network, namespace) = (Arc::clone(self), namespace.to_owned());
         Box::pin(async move {
             let (tell, answer) = oneshot::channel();
             let told = Arc::new(Mutex::new(Some(tell)));
@@ -291,7 +291,7 @@ impl Network {
                     let state = lock(&here.state);
                     (state.in_charge.clone(), state.number)
                 };
-                let session = at_once(server.connect()).map(|session| {
+                let session = at_once(server.connect(&namespace)).map(|session| {
                     let connection = Arc::new(Connection {
                         network: Arc::clone(&here),
                         node,
@@ -426,7 +426,7 @@ impl std::fmt::Debug for Link {
 }
 
 impl Remote for Link {
-    fn connect(&self) -> Reply<'_, Arc<dyn Session>> {
-        self.network.connect(self.node)
+    fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>> {
+        self.network.connect(self.node, namespace)
     }
 }
