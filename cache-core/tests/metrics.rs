@@ -99,11 +99,16 @@ async fn all_there_is(cluster: &Cluster) {
     let large = || async { Ok::<_, Infallible>("x".repeat(MOST + 1)) };
     let Ok(_) = cluster[0].fetch("large", "1h", ["rows"], large).await;
     cluster.shared(0).await;
-    // It is asked before the server hears of the invalidation.
+    // Whether a load begins at once or as a task, one of these two is asked before the server hears of it.
     source.fetch(&cluster[0], "b", ["rows"]).await;
+    source.fetch(&cluster[0], "c", ["rows"]).await;
     cluster.shared(0).await;
     let invalidate = async { drop(cluster[1].invalidate_cache("rows")) };
-    tokio::join!(source.fetch(&cluster[1], "b", ["rows"]), invalidate);
+    tokio::join!(
+        source.fetch(&cluster[1], "b", ["rows"]),
+        invalidate,
+        source.fetch(&cluster[1], "c", ["rows"])
+    );
     cluster.settled().await;
     cluster.server.flush();
     cluster.pass(3 * SECOND).await;

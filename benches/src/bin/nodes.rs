@@ -47,13 +47,10 @@ fn hits(runtime: &Runtime, server: &Server) {
 }
 
 /// Operations in a second of so many tasks, each of which does one after the other; the median of some rounds.
-async fn throughput<F: Future<Output = ()> + Send>(
+async fn throughput<F: Future<Output = ()> + Send + 'static>(
     tasks: u64,
     operation: impl Fn(u64) -> F + Send + Sync + Clone + 'static,
-) -> f64
-where
-    F: 'static,
-{
+) -> f64 {
     let over = Instant::now() + Duration::from_millis(400);
     let running = (0..tasks).map(|task| {
         let operation = operation.clone();
