@@ -35,9 +35,16 @@ struct Shared {
     invalidated: AtomicU64,
     /// And what was acknowledged, and when.
     acknowledged: Mutex<Vec<(Instant, u64)>>,
-    /// While a fault may lose what was acknowledged.
-    losing: AtomicBool,
+    /// Until when a fault may show that lost what was acknowledged.
+    losing: Mutex<Option<Instant>>,
     ended: AtomicBool,
+}
+
+/// What was counted so far.
+struct Seen {
+    found: u64,
+    errors: u64,
+    acknowledged: u64,
 }
 
 impl Shared {
@@ -46,7 +53,7 @@ impl Shared {
         if node == 0 {
             return self.invalidated.load(Ordering::SeqCst);
         }
-        if self.losing.load(Ordering::SeqCst) {
+        if self.losing.lock().unwrap().is_some_and(|until| now < until) {
             return 0;
         }
         let acknowledged = self.acknowledged.lock().unwrap();
@@ -102,7 +109,7 @@ impl Traffic {
             version: AtomicU64::new(0),
             invalidated: AtomicU64::new(0),
             acknowledged: Mutex::default(),
-            losing: AtomicBool::new(false),
+            losing: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         for node in &shared.nodes {
@@ -133,26 +140,34 @@ impl Traffic {
         traffic
     }
 
-    fn losing(&self, losing: bool) {
-        self.shared.losing.store(losing, Ordering::SeqCst);
+    /// A fault that loses what was acknowledged begins, or is over.
+    fn loses(&self, begins: bool) {
+        let until = Duration::from_secs(if begins { 600 } else { 0 }) + BOUND;
+        *self.shared.losing.lock().unwrap() = Some(Instant::now() + until);
     }
 
-    /// Waits until invalidations are acknowledged and values are found that the other node stored.
+    /// Waits until all rows are read a few times without an error, some of them as one node stored them and the other found, and
+    /// invalidations are acknowledged.
     async fn is_well(&self, what: &str) {
-        let found = || {
-            self.shared
-                .nodes
-                .each_ref()
-                .map(|node| node.stats().remote.unwrap().hits)
-        };
-        let acknowledged = || self.shared.acknowledged.lock().unwrap().len();
-        let before = (found(), acknowledged());
         until(what, async || {
             self.runs();
-            let found = found();
-            found[0] > before.0[0] && found[1] > before.0[1] && acknowledged() > before.1 + 2
+            let before = self.seen();
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let after = self.seen();
+            let more = |what: fn(&Seen) -> u64| what(&after) > what(&before);
+            more(|seen| seen.found) && more(|seen| seen.acknowledged) && !more(|seen| seen.errors)
         })
         .await;
+    }
+
+    fn seen(&self) -> Seen {
+        let nodes = self.shared.nodes.each_ref();
+        let remotes = nodes.map(|node| node.stats().remote.unwrap());
+        Seen {
+            found: remotes.iter().map(|remote| remote.hits).sum(),
+            errors: remotes.iter().map(|remote| remote.errors).sum(),
+            acknowledged: self.shared.acknowledged.lock().unwrap().len() as u64,
+        }
     }
 
     fn runs(&self) {
@@ -241,12 +256,11 @@ async fn masters_are_replaced_while_nodes_work() {
         cluster.0[master].waits_for("replication", "master_link_status:up");
 
         // And because it is dead: back to the first.
-        traffic.losing(true);
+        traffic.loses(true);
         cluster.0[replica].kill();
         cluster.is_in_charge(master).await;
         traffic.is_well("the first is spoken to again").await;
-        tokio::time::sleep(BOUND).await;
-        traffic.losing(false);
+        traffic.loses(false);
     }
     traffic.ends().await;
 }
