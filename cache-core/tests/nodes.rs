@@ -19,10 +19,11 @@ mod shapes;
 #[path = "nodes/support.rs"]
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::remote::Memory;
-use cache_core::respond::{self, Scope};
+use cache_core::respond::{self, Joined, ResponseKey, Scope, Turn};
 use cache_core::spi::{self, Begun};
 use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason, observe};
 use cluster::Cluster;
@@ -348,6 +349,45 @@ async fn a_request_whose_path_was_dropped_takes_nothing_of_another_that_finds_it
     let both = async { tokio::join!(read(1), on_path(&cluster[1], "/page", read(1))) };
     assert_eq!(both.await, (1, 2));
     assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test]
+async fn who_joins_a_response_takes_it_only_if_it_is_proven_for_it() {
+    let half = 5 * SECOND / 2;
+    for at_its_head in [true, false] {
+        let cluster = Cluster::new(1).await;
+        let (node, source) = (&cluster[0], Source::new(1));
+        cluster.server.set_reachable(false);
+        cluster.pass(SECOND).await;
+        assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
+        cluster.pass(half).await;
+        let key = ResponseKey::new(b"GET /");
+        let board = || {
+            let (arrival, _) = respond::find::<u64>(node, b"GET /");
+            respond::board::<u64>(node, &key, arrival, &[])
+        };
+        let Turn::Lead(lead) = board() else {
+            panic!("nothing runs");
+        };
+        // Proven for as long as every value is, and that is half of the bound.
+        let read = lead.scope().enter(source.fetch(node, "a", ["rows"]));
+        assert_eq!((read.await, source.loads()), (1, 1));
+        cluster.pass(half).await;
+        let Turn::Join(join) = board() else {
+            panic!("it began no longer ago than that");
+        };
+        if at_its_head {
+            lead.share_head(Arc::new("the head"));
+        } else {
+            let _ = lead.store(1_u64, 8, (Some("1h".into()), Duration::ZERO), None);
+        }
+        // What it is made of is as old as the whole bound.
+        let joined = join.wait::<u64>(node, respond::wait_until(node)).await;
+        assert!(
+            matches!(joined, Joined::Again | Joined::Alone),
+            "{joined:?}"
+        );
+    }
 }
 
 #[tokio::test]
