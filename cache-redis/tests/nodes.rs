@@ -59,6 +59,44 @@ async fn values_and_invalidations_reach_the_other_nodes() {
     }
 }
 
+/// Its first replica gives a server another identity, and no connection ends by that.
+#[test]
+fn a_node_that_was_frozen_looks_into_no_place_of_a_server_that_is_another_by_now() {
+    let (server, replica) = (Server::new(), Server::new());
+    let (here, frozen) = (runtime(), runtime());
+    let row = Row::default();
+    row.set(1);
+    let near = here.block_on(async {
+        let near = node_at(&server.url());
+        near.connected().await;
+        assert_eq!(row.read(&near).await, 1);
+        near.shutdown().await.unwrap();
+        near
+    });
+    let far = frozen.block_on(async {
+        let far = node_at(&server.url());
+        far.connected().await;
+        assert_eq!(row.read(&far).await, 1);
+        far
+    });
+    replica.replicate(&server);
+    replica.waits_for("replication", "master_link_status:up");
+    here.block_on(async {
+        until("the server is known to be another", async || {
+            near.stats().remote.is_some_and(|remote| remote.epochs == 1)
+        })
+        .await;
+        row.set(2);
+        until("it is removed", async || {
+            let removed = near.remove("row").await.unwrap();
+            removed.delivery == Delivery::Everywhere
+        })
+        .await;
+        tokio::time::sleep(BOUND + LIMIT).await;
+    });
+    assert_eq!(frozen.block_on(row.read(&far)), 2);
+}
+
 /// As where an application begins in a runtime that is not its servers'.
 #[test]
 fn what_was_being_sent_in_a_runtime_that_ended_is_sent_in_the_next() {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::Node;
 use super::outbox::LevelRead;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, nanos};
 use crate::engine::Engine;
 use crate::entry::{Entry, Times};
 use crate::flight::Lead;
@@ -132,7 +132,15 @@ impl Engine {
         level.take(found).await
     }
 
+    /// None while this node is not current: the server may be another by now, where what stood in the places of
+    /// the former one was removed.
     fn level<'a>(self: &'a Arc<Self>, node: &'a Node, key: &'a Key) -> Option<Level<'a>> {
+        let current_until = node
+            .last_current()
+            .saturating_add(nanos(node.settings.bound));
+        if self.clock.now().0 > current_until {
+            return None;
+        }
         Some(Level {
             engine: self,
             node,
@@ -329,8 +337,8 @@ impl Level<'_> {
         // What is packed is bounded as what is stored here is.
         let most = usize::try_from(self.engine.settings.max_bytes).unwrap_or(usize::MAX);
         let value = unpack(envelope.packing, envelope.value, most);
-        let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
-        let age = nanos(wall.saturating_sub(envelope.filled_at));
+        let of_millis = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
+        let age = of_millis(wall.saturating_sub(envelope.filled_at));
         let filled_at = now.saturating_sub(age);
         let decode = |value: Cow<'_, [u8]>| {
             let format = RemoteFormat::of(envelope.format)?;
@@ -340,9 +348,9 @@ impl Level<'_> {
             return self.unreadable();
         };
         let fresh_until = if stale {
-            now.saturating_sub(nanos(stale_for))
+            now.saturating_sub(of_millis(stale_for))
         } else {
-            now.saturating_add(nanos(envelope.fresh_until - wall))
+            now.saturating_add(of_millis(envelope.fresh_until - wall))
         };
         // Its ttl is said by the times.
         let life = Life::default()
@@ -359,7 +367,7 @@ impl Level<'_> {
         let (mut entry, storable) =
             self.engine
                 .made_of(self.key, (value, weight), tags, times, &life);
-        entry.kept_stale = nanos(envelope.kept_stale);
+        entry.kept_stale = of_millis(envelope.kept_stale);
         entry.by_caller = envelope.by_caller;
         entry.born_stale = stale;
         entry.promoted = true;
