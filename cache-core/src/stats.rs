@@ -198,7 +198,7 @@ pub struct Stats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteStats {
-    /// Whether it has a session with the remote.
+    /// Whether it has a session with the remote, and was once current by it.
     pub connected: bool,
     /// How long ago it last was shown to know all that others invalidated; `None` before the first time.
     pub last_current: Option<Duration>,

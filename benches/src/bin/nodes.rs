@@ -14,6 +14,10 @@ use revalidate::Cache;
 use tokio::runtime::Runtime;
 
 const TAGS: [&str; 4] = ["one", "two", "three", "four"];
+/// As many as an entry has tags, with those of its scope and of everything.
+const NAMES: [&str; 6] = [
+    "token:1", "token:2", "token:3", "token:4", "token:5", "token:6",
+];
 
 async fn fetch(cache: &Cache, key: u64, value: Bytes) -> Bytes {
     let load = move || async move { Ok::<_, Infallible>(value) };
@@ -77,12 +81,15 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A hit of the second level, beside a `GET` of as many bytes.
+/// A hit of the second level, beside a `GET` of as many bytes, and beside an `MGET` of that and of as many more keys
+/// as it has tokens: what the driver and the server take for what is asked.
 async fn second_level(server: &Server) {
     println!(
         "\n### A hit of the second level with 4 tags, beside a `GET` of the same bytes (1 KiB)\n"
     );
-    println!("| tasks | GET, a second | fetch, a second | ratio |\n|---:|---:|---:|---:|");
+    println!(
+        "| tasks | GET, a second | MGET of 7, a second | fetch, a second | fetch over GET | MGET over GET |\n|---:|---:|---:|---:|---:|---:|"
+    );
     let value = Bytes::from(vec![7_u8; 1024]);
     // Each read of this node finds its own copy too old, and asks.
     let node = server.node(Cache::builder().max_local_age(0)).await;
@@ -102,7 +109,16 @@ async fn second_level(server: &Server) {
                 .expect("it is set");
         }
         node.shutdown().await.expect("it is shared");
-        let (mut plain, mut ours) = (Vec::new(), Vec::new());
+        // As long as tokens are.
+        let mut set = redis::cmd("MSET");
+        for name in NAMES {
+            set.arg(name).arg("0123456789abcdef0123456789abcdef");
+        }
+        let () = set
+            .query_async(&mut connection.clone())
+            .await
+            .expect("they are set");
+        let (mut plain, mut seven, mut ours) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..7 {
             let get = connection.clone();
             plain.push(
@@ -114,6 +130,20 @@ async fn second_level(server: &Server) {
                         let read: Vec<u8> =
                             command.query_async(&mut get).await.expect("it answers");
                         assert_eq!(read.len(), 1024);
+                    }
+                })
+                .await,
+            );
+            let get = connection.clone();
+            seven.push(
+                throughput(tasks, move |key| {
+                    let mut get = get.clone();
+                    async move {
+                        let mut command = redis::cmd("MGET");
+                        command.arg(format!("plain:{key}")).arg(&NAMES);
+                        let read: redis::Value =
+                            command.query_async(&mut get).await.expect("it answers");
+                        assert!(matches!(read, redis::Value::Array(found) if found.len() == 7));
                     }
                 })
                 .await,
@@ -131,8 +161,12 @@ async fn second_level(server: &Server) {
                 .await,
             );
         }
-        let (plain, ours) = (median(plain), median(ours));
-        println!("| {tasks} | {plain:.0} | {ours:.0} | {:.2} |", ours / plain);
+        let (plain, seven, ours) = (median(plain), median(seven), median(ours));
+        println!(
+            "| {tasks} | {plain:.0} | {seven:.0} | {ours:.0} | {:.2} | {:.2} |",
+            ours / plain,
+            seven / plain
+        );
     }
 }
 

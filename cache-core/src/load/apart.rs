@@ -25,6 +25,8 @@ pub(super) struct Carried<T: Send + 'static> {
     load: Arc<Load<T>>,
 }
 
+/// Locked while it is polled, so who wants it only tries to lock it: what is polled may come back here, as a value
+/// that is decoded may ask the cache.
 struct Load<T>(Mutex<State<T>>);
 
 enum State<T> {
