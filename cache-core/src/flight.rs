@@ -4,25 +4,24 @@
 //! A flight is *attached* until its key is removed, put, or it lands. A detached one still serves
 //! those who already wait; nobody later finds it, and it stores nothing.
 
+mod aboard;
+
 use std::any::Any;
 use std::collections::HashMap;
-use std::fmt;
-use std::future::poll_fn;
-use std::sync::{Arc, OnceLock, Weak};
-use std::task::Poll;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tokio::sync::watch;
+
+pub(crate) use self::aboard::{Flight, HandOver, Passenger, Stage};
 
 use crate::engine::Engine;
 use crate::entry::{Entry, Spent, Verdict};
 use crate::key::{BuildHashed, Key, KeyRef};
 use crate::ledger::{Reading, Running};
 use crate::marks::TagRecord;
-use crate::permit::Loan;
 use crate::reason::{NotStorable, Reason};
 use crate::store::Store;
-use crate::sync::{AtomicBool, AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, fence, lock};
+use crate::sync::{AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, lock};
 
 /// The most shared loads of one key that run at once, detached ones included.
 const MOST_AT_ONCE: usize = 2;
@@ -50,45 +49,6 @@ enum Attached {
     No,
 }
 
-/// One shared load.
-pub(crate) struct Flight {
-    pub(crate) id: u64,
-    /// The sequence number read before its load began.
-    start: AtomicU64,
-    /// When it began.
-    began: AtomicU64,
-    /// The tags that were known before it began.
-    known: Vec<Arc<TagRecord>>,
-    stage: watch::Sender<Stage>,
-    /// Where those who wait for it lend it a permit.
-    pub(crate) loan: Loan,
-    /// Whether it is to be a task from now on.
-    wanted: AtomicBool,
-    /// Its load, where its caller carries that.
-    carried: OnceLock<Weak<dyn HandOver + Send + Sync>>,
-}
-
-/// A load that can become a task.
-pub(crate) trait HandOver {
-    fn hand_over(&self);
-}
-
-/// How far a flight is.
-#[derive(Clone, Debug)]
-pub(crate) enum Stage {
-    Running,
-    /// A response whose head is known, while its body is recorded.
-    Head(Arc<dyn Any + Send + Sync>),
-    Landed(Arc<Entry>),
-    Failed(NotStorable),
-}
-
-impl Stage {
-    const fn is_over(&self) -> bool {
-        matches!(self, Self::Landed(_) | Self::Failed(_))
-    }
-}
-
 /// How a caller gets its value.
 #[derive(Debug)]
 pub(crate) enum Boarding {
@@ -98,96 +58,6 @@ pub(crate) enum Boarding {
     Join(Passenger),
     /// Two loads run, and neither may serve this caller.
     Wait(Passenger),
-}
-
-/// A caller that waits for a flight of another.
-#[derive(Debug)]
-pub(crate) struct Passenger {
-    pub(crate) flight: Arc<Flight>,
-    stage: watch::Receiver<Stage>,
-}
-
-impl Passenger {
-    fn new(flight: &Arc<Flight>) -> Self {
-        Self {
-            flight: Arc::clone(flight),
-            stage: flight.stage.subscribe(),
-        }
-    }
-
-    /// Waits for the end. Cancel-safe.
-    pub(crate) async fn over(&mut self) -> Stage {
-        self.stage_where(Stage::is_over).await
-    }
-
-    /// Waits for a head or the end. Cancel-safe.
-    pub(crate) async fn head(&mut self) -> Stage {
-        self.stage_where(|stage| !matches!(stage, Stage::Running))
-            .await
-    }
-
-    async fn stage_where(&mut self, mut wanted: impl FnMut(&Stage) -> bool) -> Stage {
-        self.flight.hand_over();
-        let stage = self.stage.wait_for(|stage| wanted(stage)).await;
-        // The sender lives in the flight, which we hold.
-        stage.map_or(Stage::Failed(NotStorable::Cancelled), |stage| stage.clone())
-    }
-}
-
-impl Flight {
-    pub(crate) fn start(&self) -> u64 {
-        self.start.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn known(&self) -> &[Arc<TagRecord>] {
-        &self.known
-    }
-
-    fn overtaken(&self) -> bool {
-        let start = self.start();
-        self.known.iter().any(|tag| tag.marked_above(start))
-    }
-
-    /// Notes that a caller carries the load. Once.
-    pub(crate) fn carry(&self, load: &Arc<dyn HandOver + Send + Sync>) {
-        let _ = self.carried.set(Arc::downgrade(load));
-    }
-
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::SeqCst)
-    }
-
-    /// Has the load go on as a task, where it is not one: its caller may not poll it for long.
-    fn hand_over(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if let Some(load) = self.carried.get().and_then(Weak::upgrade) {
-            load.hand_over();
-        }
-    }
-
-    /// Leaves the caller who carries the load, if one does: it is a task after this.
-    pub(crate) async fn leave_caller(&self) {
-        if self.carried.get().is_none() {
-            return;
-        }
-        self.wanted.store(true, Ordering::SeqCst);
-        let mut left = false;
-        poll_fn(|cx| {
-            if std::mem::replace(&mut left, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-    }
-}
-
-impl fmt::Debug for Flight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Flight").field(&self.id).finish()
-    }
 }
 
 impl Flights {
@@ -237,7 +107,7 @@ impl Engine {
         // A load that began longer ago than the bound, while this node is cut off, may have read what others
         // have invalidated since, and this caller would be served it past the bound.
         let bounded = |flight: &Flight| {
-            let began = flight.began.load(Ordering::Acquire);
+            let began = flight.began();
             now <= reading.proven_until || reading.is_recent(began, self.least_bound(), now)
         };
         let attached = || {
@@ -292,16 +162,7 @@ impl Engine {
         if let Some(node) = &self.node {
             node.knows(key.space());
         }
-        let flight = Arc::new(Flight {
-            id: self.flights.id(),
-            start: AtomicU64::new(running.start),
-            began: AtomicU64::new(began),
-            known: known.to_vec(),
-            stage: watch::Sender::new(Stage::Running),
-            loan: Loan::default(),
-            wanted: AtomicBool::new(false),
-            carried: OnceLock::new(),
-        });
+        let flight = Arc::new(Flight::new(self.flights.id(), &running, began, known));
         slot.flights.push((Arc::clone(&flight), Attached::Yes));
         Lead {
             engine: Arc::clone(self),
@@ -495,10 +356,9 @@ impl Lead {
     /// Begins anew, as nothing was read yet: after waiting for a permit.
     pub(crate) fn restart(&mut self) {
         let running = self.engine.ledger.begin();
-        self.flight.start.store(running.start, Ordering::Release);
-        self.running = Some(running);
         self.began = self.engine.clock.now().0;
-        self.flight.began.store(self.began, Ordering::Release);
+        self.flight.restart(&running, self.began);
+        self.running = Some(running);
     }
 
     /// Proof for what outlives it that it ran.

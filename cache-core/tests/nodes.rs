@@ -168,23 +168,6 @@ async fn a_node_that_is_cut_off_serves_what_it_has_for_the_bound_and_no_longer()
     );
 }
 
-/// Its own time says that what it loaded is recent; and who has slept has no network for a while.
-#[tokio::test]
-async fn a_machine_that_slept_serves_nothing_of_before() {
-    let cluster = Cluster::new(1).await;
-    let source = Source::new(1);
-    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
-    cluster.server.set_reachable(false);
-    cluster.clock.suspend(60 * SECOND);
-    source.set(2);
-    cluster.pass(SECOND + SECOND / 10).await;
-    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
-    // That is its own, and bounded as ever.
-    cluster.pass(SECOND).await;
-    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 2);
-    assert_eq!(source.loads(), 2);
-}
-
 /// How long a node keeps a value before it asks again is no part of the value's life.
 #[tokio::test]
 async fn what_is_made_of_a_value_lives_as_long_elsewhere_as_that_does() {
