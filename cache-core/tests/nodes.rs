@@ -272,6 +272,19 @@ async fn what_is_not_acknowledged_is_queued_and_delivered_later() {
 }
 
 #[tokio::test]
+async fn a_process_that_ends_has_told_all_or_says_how_much_is_left() {
+    let cluster = Cluster::new(2).await;
+    cluster.server.set_reachable(false);
+    drop(cluster[0].invalidate_cache(["one", "other"]));
+    let ended = cluster.while_time_passes(cluster[0].shutdown());
+    assert_eq!(ended.await.map_err(|left| left.queued), Err(2));
+    cluster.server.set_reachable(true);
+    let ended = cluster.while_time_passes(cluster[0].shutdown());
+    assert_eq!(ended.await, Ok(()));
+    assert_eq!(cluster[0].stats().remote.map(|stats| stats.outbox), Some(0));
+}
+
+#[tokio::test]
 async fn a_server_that_was_emptied_loses_no_invalidation() {
     for lose in [
         Memory::flush as fn(&Memory),

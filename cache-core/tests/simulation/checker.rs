@@ -286,10 +286,12 @@ impl Checker {
         let (coming, others): (BTreeMap<_, _>, _) = all.partition(of_it);
         self.coming = others;
         let coming = coming.into_iter();
+        // It has not noticed yet that it slept before.
+        let before = self.asleep.remove(&node).filter(|nap| now <= nap.until);
         let nap = Nap {
             fell_asleep: now,
             until: Duration::MAX,
-            everywhere: self.everywhere.clone(),
+            everywhere: before.map_or_else(|| self.everywhere.clone(), |nap| nap.everywhere),
             coming: coming.map(|((from, _), holding)| (from, holding)).collect(),
         };
         self.asleep.insert(node, nap);
