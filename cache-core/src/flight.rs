@@ -20,6 +20,7 @@ use crate::key::{BuildHashed, Key, KeyRef};
 use crate::ledger::{Reading, Running};
 use crate::marks::TagRecord;
 use crate::reason::{NotStorable, Reason};
+use crate::record::Record;
 use crate::store::Store;
 use crate::sync::{AtomicU64, EXPLORED, Mutex, MutexGuard, Ordering, lock};
 
@@ -377,8 +378,9 @@ impl Lead {
     }
 
     /// Lets passengers in before the end.
-    pub(crate) fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
-        self.flight.stage.send_replace(Stage::Head(head));
+    pub(crate) fn share_head(&self, head: Arc<dyn Any + Send + Sync>, record: &Arc<Record>) {
+        let head = Stage::Head(head, Arc::clone(record));
+        self.flight.stage.send_replace(head);
     }
 
     /// Ends with a value: stores it if it may be, and gives it to those who wait in any case.

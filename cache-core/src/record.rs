@@ -144,6 +144,11 @@ impl Record {
         true
     }
 
+    /// Whether something in it was served stale so far.
+    pub(crate) fn is_stale(&self) -> bool {
+        lock(&self.state).stale
+    }
+
     /// Notes that it was asked who calls, unless the key holds that; `false` where the record is closed.
     /// What is around learns it at once: a load that panics, is left, runs out of time or is stood in
     /// for by a stale value has nothing to hand outward when it ends.

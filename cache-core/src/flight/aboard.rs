@@ -13,6 +13,7 @@ use crate::ledger::Running;
 use crate::marks::TagRecord;
 use crate::permit::Loan;
 use crate::reason::NotStorable;
+use crate::record::Record;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// One shared load.
@@ -42,8 +43,8 @@ pub(crate) trait HandOver {
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
     Running,
-    /// A response whose head is known, while its body is recorded.
-    Head(Arc<dyn Any + Send + Sync>),
+    /// A response whose head is known, while its body is recorded, and what is in it so far.
+    Head(Arc<dyn Any + Send + Sync>, Arc<Record>),
     Landed(Arc<Entry>),
     Failed(NotStorable),
 }

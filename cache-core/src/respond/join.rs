@@ -120,21 +120,23 @@ impl Joining {
         let began_after = self.passenger.flight.start() >= self.arrival.reading.sequence;
         match within(clock, limit, self.passenger.head()).await {
             // Its tags are not all known yet, nor what is in it: one who came after the sequence moved, or to a
-            // node that is cut off, cannot judge it.
-            Some(Stage::Head(head)) if began_after && self.arrival.is_proven() => {
+            // node that is cut off, cannot judge it. Nor whether what is stale in it is so still for them.
+            Some(Stage::Head(head, record))
+                if began_after && self.arrival.is_proven() && !record.is_stale() =>
+            {
                 Joined::Head(head)
             }
             Some(Stage::Landed(entry)) => {
                 let verdict = entry.judge(engine.ledger.reading(), clock.now().0);
                 match verdict {
-                    _ if began_after && self.arrival.proves(&entry) => {}
+                    _ if began_after && self.arrival.proves(&entry) && !entry.born_stale => {}
                     Verdict::Fresh { .. } if entry.partial.is_none() => {}
                     _ => return Joined::Again,
                 }
                 Held::new(entry, false).map_or(Joined::Alone, Joined::Done)
             }
             Some(Stage::Failed(NotStorable::Response)) => Joined::Refused,
-            Some(Stage::Head(_) | Stage::Failed(_) | Stage::Running) | None => Joined::Alone,
+            Some(Stage::Head(..) | Stage::Failed(_) | Stage::Running) | None => Joined::Alone,
         }
     }
 }

@@ -98,9 +98,10 @@ impl Recording {
         self.as_inside = true;
     }
 
-    /// Lets joiners in: the head is known and will be stored unless its body fails.
+    /// Lets joiners in, as long as nothing in it is stale: the head is known and will be stored unless its body
+    /// fails.
     pub fn share_head(&self, head: Arc<dyn Any + Send + Sync>) {
-        self.lead.share_head(head);
+        self.lead.share_head(head, &self.scope.record);
     }
 
     /// Ends with a response. `life`: what the response or the layer says; else what is inside, and

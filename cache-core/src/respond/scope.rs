@@ -19,7 +19,7 @@ use crate::tag::TagName;
 #[derive(Clone)]
 pub struct Scope {
     pub(super) context: Arc<Context>,
-    record: Arc<Record>,
+    pub(super) record: Arc<Record>,
 }
 
 impl fmt::Debug for Scope {

@@ -7,6 +7,7 @@ mod support;
 mod bad_input;
 mod drops;
 mod errors;
+mod heads;
 mod keys;
 mod lifetimes;
 mod limits;
