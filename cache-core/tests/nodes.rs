@@ -26,7 +26,7 @@ use cache_core::remote::Memory;
 use cache_core::respond::{self, Joined, ResponseKey, Scope, Turn};
 use cache_core::spi::{self, Begun};
 use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason, observe};
-use cluster::Cluster;
+use cluster::{Cluster, settle};
 use support::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -342,8 +342,15 @@ async fn a_request_whose_path_was_dropped_takes_nothing_of_another_that_finds_it
     cluster.shared(0).await;
     source.set(2);
     cluster[1].revalidate_path("/page").await.unwrap();
-    let both = async { tokio::join!(read(1), on_path(&cluster[1], "/page", read(1))) };
-    assert_eq!(both.await, (1, 2));
+    // Both come before the server answers the first.
+    cluster.server.set_answering(false);
+    let answers = async {
+        settle().await;
+        cluster.server.set_answering(true);
+    };
+    let of_page = on_path(&cluster[1], "/page", read(1));
+    let (first, of_page, ()) = tokio::join!(read(1), of_page, answers);
+    assert_eq!((first, of_page), (1, 2));
     assert_eq!(source.loads(), 2);
 }
 
