@@ -1,9 +1,9 @@
-//! A remote that takes its time to be connected to.
+//! How a cache connects to its remote: in what time, and by which name.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::remote::{Memory, Remote, Reply, Session};
+use cache_core::remote::{Memory, Remote, Reply, Session, is_namespace};
 use cache_core::{Cache, Clock};
 
 use crate::cluster::settle;
@@ -33,4 +33,30 @@ async fn connecting_takes_as_long_as_the_remote_lets_it() {
     settle().await;
     let stats = node.stats().remote.expect("it is a node");
     assert_eq!((stats.connected, stats.errors), (true, 0));
+}
+
+#[test]
+fn a_namespace_is_what_can_stand_in_the_names_of_keys() {
+    assert!(is_namespace("shop-1.a_b"));
+    for wrong in ["", "a b", "a:b", "{a}", "ä", &"a".repeat(65)] {
+        assert!(!is_namespace(wrong), "{wrong}");
+        // Without a remote it is a name for people.
+        let _ = Cache::builder().namespace(wrong).build();
+        let built = std::panic::catch_unwind(|| {
+            let builder = Cache::builder().namespace(wrong);
+            builder.remote(Memory::new()).build()
+        });
+        let panic = built.unwrap_err();
+        let told = panic.downcast_ref::<String>().expect("it says why");
+        assert!(told.contains("1 to 64 letters"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_in_this_process_is_of_one_namespace() {
+    let server = Memory::new();
+    server.connect("shop").await.unwrap();
+    server.connect("shop").await.unwrap();
+    let refused = server.connect("wiki").await.unwrap_err().to_string();
+    assert!(refused.contains("namespace \"shop\""), "{refused}");
 }
