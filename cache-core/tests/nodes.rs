@@ -12,6 +12,8 @@ mod cluster;
 mod connecting;
 #[path = "nodes/formats.rs"]
 mod formats;
+#[path = "nodes/late.rs"]
+mod late;
 #[path = "nodes/losses.rs"]
 mod losses;
 #[path = "nodes/shapes.rs"]

@@ -116,10 +116,8 @@ async fn rule_11_a_second_invalidation_is_swept_too() {
     for round in 0..4_u64 {
         cache.put("row", round, "1d", ["t"]);
         cache.invalidate_cache("t").await.unwrap();
-        settle().await;
-        clock.advance(secs(10));
-        settle().await;
-        eventually("each round", || cache.stats().entries == 0).await;
+        // The thread of the last round may be at it still: the sweeper is not asleep yet.
+        within_a_minute(&clock, "each round", || cache.stats().entries == 0).await;
     }
 }
 
