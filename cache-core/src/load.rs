@@ -8,6 +8,7 @@ mod apart;
 mod fly;
 mod look;
 mod outcome;
+mod plan;
 
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -16,12 +17,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use self::fly::{Outcome, Plan, fly, fly_apart};
+use self::fly::{Outcome, fly, fly_apart};
 pub(crate) use self::look::look;
+use self::plan::Plan;
 use crate::cache::Cache;
 use crate::clock::{Clock, Timestamp};
 use crate::context::{Context, LoadScope};
-use crate::engine::{Engine, LifeChoice};
+use crate::engine::Engine;
 use crate::entry::{Entry, Verdict};
 use crate::error::LoadTimeout;
 use crate::flight::{Boarding, Lead, Passenger, Stage};
@@ -29,8 +31,6 @@ use crate::key::{Key, Space};
 use crate::ledger::Reading;
 use crate::life::Life;
 use crate::marks::TagRecord;
-use crate::node::Accepting;
-use crate::outward::warn_unknown_profile;
 use crate::reason::{NotStorable, Reason};
 use crate::remote::RemoteCodec;
 use crate::sync::spawn;
@@ -379,74 +379,6 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
         self.context
             .as_ref()
             .and_then(|context| context.load.as_ref())
-    }
-
-    /// How the lifetime is decided that the options name.
-    fn choice(&self, cache: &Cache, options: &CallOptions<V>) -> Result<LifeChoice, NotStorable> {
-        let profile = |name| {
-            let profiles = &cache.engine().settings.profiles;
-            let registered = profiles.get(name).copied();
-            registered.or_else(|| Life::profile(name)).ok_or_else(|| {
-                warn_unknown_profile(self.space.name(), name);
-                NotStorable::UnknownProfile
-            })
-        };
-        let said = match (options.life, options.profile) {
-            (Some(life), _) => life,
-            (None, Some(name)) => profile(name)?,
-            (None, None) => Life::default(),
-        };
-        Ok(match self.space {
-            Space::Scope(_) => cache.choice(said),
-            // One function has one lifetime, whatever view of the cache it is called in.
-            Space::Function(_) | Space::Http => cache.engine().choice(said),
-        })
-    }
-
-    /// What of the second level will do for this call. What is stored there does not say which requests'
-    /// paths were invalidated since.
-    fn accepting(&self, engine: &Engine) -> Accepting {
-        let path = self
-            .context
-            .as_ref()
-            .and_then(|context| context.path.as_ref());
-        if self.forced || engine.paths.newest(path) > 0 {
-            Accepting::Nothing
-        } else if self.served || self.fresh_only() {
-            Accepting::Fresh
-        } else {
-            Accepting::Servable
-        }
-    }
-
-    fn plan(&self, cache: &Cache, options: &CallOptions<V>, tags: &[Arc<TagRecord>]) -> Plan<V> {
-        Plan {
-            cache: cache.clone(),
-            around: self
-                .context
-                .as_ref()
-                .and_then(|context| context.record.clone()),
-            observer: self
-                .context
-                .as_ref()
-                .and_then(|context| context.observer.clone()),
-            permit: self.load_scope().and_then(|load| load.permit.clone()),
-            path: self
-                .context
-                .as_ref()
-                .and_then(|context| context.path.clone()),
-            tags: tags.to_vec(),
-            choice: self.choice(cache, options),
-            caller: self
-                .context
-                .as_ref()
-                .and_then(|context| context.caller.clone()),
-            by_caller: options.by_caller || options.keyed_on_caller,
-            keyed_on_caller: options.keyed_on_caller,
-            weigh: options.weigh,
-            sharing: options.sharing,
-            accepting: self.accepting(cache.engine()),
-        }
     }
 
     fn refresh<R, F>(

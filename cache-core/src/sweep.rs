@@ -119,9 +119,11 @@ impl Going {
     /// The engine, where it is there still and this its sweeper.
     fn wakes(&mut self, now: u64) -> Option<Arc<Engine>> {
         let engine = self.engine.upgrade()?;
-        let mine = engine.sweeper.wakes(self.woke, now);
+        if !engine.sweeper.wakes(self.woke, now) {
+            return None;
+        }
         self.woke = now;
-        mine.then_some(engine)
+        Some(engine)
     }
 }
 

@@ -3,24 +3,19 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::Finished;
 use super::apart::Apart;
-use super::{Finished, Sharing};
-use crate::cache::Cache;
-use crate::caller::Caller;
-use crate::context::{Context, LoadScope, Observer, Scoped};
-use crate::engine::{Engine, LifeChoice};
+use super::plan::Plan;
+use crate::context::{Context, LoadScope, Scoped};
+use crate::engine::LifeChoice;
 use crate::entry::Entry;
 use crate::flight::Lead;
-use crate::key::Space;
 use crate::life::Life;
-use crate::marks::TagRecord;
-use crate::node::{Accepting, Answer, Asking, Place, Shared};
+use crate::node::{Answer, Asking, Place, Shared};
 use crate::outward::warn_asked_caller;
-use crate::path_marks::RequestPath;
 use crate::permit::Permit;
 use crate::reason::{NotStorable, Reason};
 use crate::record::{Record, Recorded};
-use crate::remote::Coding;
 use crate::stats::Counters;
 
 /// What a flight came to, for the one who led it.
@@ -30,43 +25,6 @@ pub(super) enum Outcome<V, R> {
     Refused(R, NotStorable, Recorded),
     /// A value of its caller's own.
     Own(V, Recorded),
-}
-
-/// What a load needs besides its body.
-pub(super) struct Plan<V> {
-    pub(super) cache: Cache,
-    /// The record around the call.
-    pub(super) around: Option<Arc<Record>>,
-    pub(super) observer: Option<Arc<Observer>>,
-    pub(super) permit: Option<Permit>,
-    pub(super) path: Option<Arc<RequestPath>>,
-    pub(super) tags: Vec<Arc<TagRecord>>,
-    pub(super) choice: Result<LifeChoice, NotStorable>,
-    pub(super) caller: Option<Caller>,
-    pub(super) by_caller: bool,
-    pub(super) keyed_on_caller: bool,
-    pub(super) weigh: fn(&V) -> usize,
-    pub(super) sharing: Sharing<V>,
-    pub(super) accepting: Accepting,
-}
-
-impl<V> Plan<V> {
-    /// How other nodes are asked for the value, where they may have it.
-    fn asking(&self, engine: &Engine, space: &Space) -> Option<Asking<V>> {
-        engine.node.as_ref()?;
-        match self.sharing {
-            Sharing::Shared(codec) if self.choice.is_ok() => Some(Asking {
-                coding: Coding::Value(codec),
-                weigh: self.weigh,
-                accepting: self.accepting,
-            }),
-            Sharing::Cannot => {
-                engine.stays_local(space);
-                None
-            }
-            Sharing::Shared(_) | Sharing::Local => None,
-        }
-    }
 }
 
 /// Runs one shared load apart from its caller, who may leave.
@@ -80,7 +38,7 @@ where
     R: Send + 'static,
     F: Future<Output = Finished<V, R>> + Send + 'static,
 {
-    if lead.engine.node.is_none() {
+    if plan.asking.is_none() {
         return Apart::task(fly(lead, plan, start));
     }
     let flight = Arc::clone(&lead.flight);
@@ -98,7 +56,7 @@ where
     F: Future<Output = Finished<V, R>>,
 {
     let engine = Arc::clone(&lead.engine);
-    let asking = plan.asking(&engine, lead.key.space());
+    let asking = plan.asking.take();
     let mut place = None;
     if let Some(asking) = &asking {
         // Boxed: loads within loads hold one another, and without a remote this is no part of them.

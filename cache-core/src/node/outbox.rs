@@ -103,9 +103,11 @@ struct Held {
 fn remember(batches: &mut VecDeque<(u64, Batch)>, batch: (u64, Batch)) {
     batches.push_back(batch);
     if batches.len() > MOST_APART
-        && let Some((_, oldest)) = batches.pop_front()
+        && let Some((_, mut oldest)) = batches.pop_front()
         && let Some((_, next)) = batches.front_mut()
     {
+        // The few into the many: it is thousands after a while.
+        std::mem::swap(next, &mut oldest);
         next.merge(oldest);
     }
 }

@@ -59,6 +59,8 @@ struct Server {
     tokens: HashMap<Arc<str>, (Token, Timestamp)>,
     /// By the run that they are of, as names hold it: what an earlier run stored is found by nobody.
     entries: HashMap<(u64, Bytes), (Bytes, Timestamp)>,
+    /// Before it none of these ends.
+    first_end: Timestamp,
     reachable: bool,
     answering: bool,
     /// Of the first who connected.
@@ -96,6 +98,7 @@ impl Memory {
                 log: BTreeMap::new(),
                 tokens: HashMap::new(),
                 entries: HashMap::new(),
+                first_end: Timestamp(u64::MAX),
                 reachable: true,
                 answering: true,
                 namespace: None,
@@ -216,9 +219,27 @@ impl Server {
         self.entries.clear();
     }
 
+    /// When what is given so long now will end.
+    fn end(&mut self, now: Timestamp, lasting: Duration) -> Timestamp {
+        let end = now.plus(lasting);
+        self.first_end = self.first_end.min(end);
+        end
+    }
+
     fn expire(&mut self, now: Timestamp) {
-        self.tokens.retain(|_, (_, until)| *until > now);
-        self.entries.retain(|_, (_, until)| *until > now);
+        if now < self.first_end {
+            return;
+        }
+        let mut first = Timestamp(u64::MAX);
+        let mut lasts = |end: Timestamp| {
+            if end > now {
+                first = first.min(end);
+            }
+            end > now
+        };
+        self.tokens.retain(|_, (_, end)| lasts(*end));
+        self.entries.retain(|_, (_, end)| lasts(*end));
+        self.first_end = first;
     }
 
     fn tokens_of(&self, tags: &[Arc<str>]) -> Vec<Option<Token>> {
@@ -401,11 +422,11 @@ impl Session for Connected {
     fn hold(&self, key: Bytes, placeholder: Token, lasting: Duration) -> Reply<'_, bool> {
         Box::pin(async move {
             self.step(|server, now| {
+                let end = server.end(now, lasting);
                 let Entry::Vacant(place) = server.entries.entry((self.run, key)) else {
                     return false;
                 };
-                let placeholder = Bytes::copy_from_slice(&placeholder.0);
-                place.insert((placeholder, now.plus(lasting)));
+                place.insert((Bytes::copy_from_slice(&placeholder.0), end));
                 true
             })
             .await
@@ -421,10 +442,10 @@ impl Session for Connected {
     ) -> Reply<'_, Prepared> {
         Box::pin(async move {
             self.step(|server, now| {
-                let until = now.plus(lasting);
+                let end = server.end(now, lasting);
                 let mut record = |tag: Arc<str>| {
-                    let record = server.tokens.entry(tag).or_insert((token, until));
-                    record.1 = record.1.max(until);
+                    let record = server.tokens.entry(tag).or_insert((token, end));
+                    record.1 = record.1.max(end);
                     record.0
                 };
                 let tokens = tags.into_iter().map(&mut record).collect();
@@ -445,15 +466,16 @@ impl Session for Connected {
         lasting: Duration,
     ) -> Reply<'_, bool> {
         Box::pin(async move {
-            self.step(
-                |server, now| match server.entries.get_mut(&(self.run, key)) {
+            self.step(|server, now| {
+                let end = server.end(now, lasting);
+                match server.entries.get_mut(&(self.run, key)) {
                     Some(place) if place.0.starts_with(&occupant.0) => {
-                        *place = (entry, now.plus(lasting));
+                        *place = (entry, end);
                         true
                     }
                     _ => false,
-                },
-            )
+                }
+            })
             .await
         })
     }

@@ -1,10 +1,13 @@
 //! Callers who leave, or do not poll, while the second level is asked for them.
 
+use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::cluster::Cluster;
+use cache_core::CacheWeight;
+
+use crate::cluster::{Cluster, settle};
 use crate::support::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,4 +61,24 @@ async fn a_caller_who_leaves_does_not_stop_what_it_began() {
     assert_eq!(source.loads(), 1);
     assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
     assert_eq!(source.loads(), 1);
+}
+
+/// It cannot be written for others, so there is nothing to ask them.
+#[derive(Clone, Debug, PartialEq)]
+struct OfThisProcess(u64);
+
+impl CacheWeight for OfThisProcess {}
+
+#[tokio::test]
+async fn what_no_other_node_may_have_is_loaded_whether_or_not_its_caller_polls() {
+    let cluster = Cluster::new(1).await;
+    let load = || async {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(OfThisProcess(1))
+    };
+    let mut slow = pin!(cluster[0].fetch("a", "1h", ["rows"], load));
+    assert!(poll_once(slow.as_mut()).is_pending());
+    settle().await;
+    let stored = cluster[0].get::<OfThisProcess>("a").await;
+    assert_eq!(stored, Some(OfThisProcess(1)));
 }

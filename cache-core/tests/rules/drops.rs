@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cache_core::{Cache, CacheWeight};
 
-use crate::support::{cache, eventually, secs, settle, within_a_minute};
+use super::support::{build, cache, eventually, secs, settle, within_a_minute};
 
 /// Room for a few of [`Acts`] only.
 const SMALL: u64 = 4_000;
@@ -63,7 +63,7 @@ fn overflow(cache: &Cache, value: impl Fn() -> Acts, dropped: &AtomicU64) {
 #[test]
 fn rule_8_a_value_that_panics_when_dropped_disturbs_nobody() {
     in_time(|| {
-        let cache = Cache::builder().max_bytes(SMALL).build();
+        let cache = build(Cache::builder().max_bytes(SMALL));
         let armed = Arc::new(AtomicBool::new(true));
         let dropped = Arc::new(AtomicU64::new(0));
         let value = || {
@@ -99,7 +99,7 @@ fn rule_8_what_a_dropped_values_panic_carries_may_panic_too() {
     }
 
     in_time(|| {
-        let cache = Cache::builder().max_bytes(SMALL).build();
+        let cache = build(Cache::builder().max_bytes(SMALL));
         let value = || acts(|| std::panic::resume_unwind(Box::new(Carried)));
         overflow_with(&cache, value);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -116,7 +116,7 @@ fn rule_8_what_a_dropped_values_panic_carries_may_panic_too() {
 #[test]
 fn a_value_given_up_for_lack_of_room_may_use_the_cache_when_dropped() {
     in_time(|| {
-        let cache = Cache::builder().max_bytes(SMALL).build();
+        let cache = build(Cache::builder().max_bytes(SMALL));
         let dropped = Arc::new(AtomicU64::new(0));
         let value = || {
             let (cache, dropped) = (cache.clone(), Arc::clone(&dropped));

@@ -5,8 +5,9 @@ use std::time::Duration;
 use cache_core::spi::{CallOptions, Fetched, Finished, Function};
 use cache_core::{Life, NotStorable, Reason, observe};
 
-use crate::support::{
-    Count, Loaded, begin_load, cache, call_key, err, gate, ok, options, reason, secs, settle,
+use super::support::{
+    Count, Loaded, ask, begin_load, build, cache, call_key, err, finish, gate, nothing_runs, ok,
+    options, reason, secs, settle,
 };
 
 static FUNCTION: Function = Function::new("tests::function", "");
@@ -139,7 +140,7 @@ async fn life_a_refresh_that_is_asked_for_does_not_wait_for_the_pause() {
         life: Some(Life::from("1m").stale_if_error("1h")),
         ..options(&["t"])
     };
-    let load = |value| move || crate::support::finish(async move { value });
+    let load = |value| move || finish(async move { value });
     let run = async {
         for value in [Ok(1), Err("down"), Ok(2)] {
             let call = cache_core::spi::lookup_anew::<u64>(&call_key(&FUNCTION, 2));
@@ -261,7 +262,7 @@ async fn rule_10_joiners_of_a_failed_load_get_the_stale_value_if_there_is_one() 
         })
     };
     keeper.reached().await;
-    let joiner = crate::support::ask(&cache, "row", life, &["t"], 2).await;
+    let joiner = ask(&cache, "row", life, &["t"], 2).await;
     keeper.open();
     assert_eq!(leader.await.unwrap(), Ok(1));
     assert_eq!(joiner.await.unwrap(), Ok(1));
@@ -311,7 +312,7 @@ async fn rule_10_an_error_is_not_shared_and_its_joiners_are_released_together() 
         assert_eq!(joiner.await.unwrap(), Err("their own"));
     }
     assert_eq!(loads.get(), 100);
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
 }
 
 #[tokio::test]
@@ -327,7 +328,7 @@ async fn rule_10_what_a_released_joiner_loads_is_not_stored() {
         inside.fetch("row", "1h", ["t"], load).await
     });
     keeper.reached().await;
-    let joiner = crate::support::ask(&cache, "row", "1h", &["t"], 2).await;
+    let joiner = ask(&cache, "row", "1h", &["t"], 2).await;
     keeper.open();
     leader.await.unwrap().unwrap_err();
     assert_eq!(joiner.await.unwrap(), Ok(2));
@@ -349,7 +350,7 @@ async fn rule_10_a_panic_is_the_leaders_callers_alone() {
             .await
     });
     keeper.reached().await;
-    let joiner = crate::support::ask(&cache, "row", "1h", &["t"], 2).await;
+    let joiner = ask(&cache, "row", "1h", &["t"], 2).await;
     keeper.open();
     let panic = leader.await.unwrap_err().into_panic();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
@@ -358,7 +359,7 @@ async fn rule_10_a_panic_is_the_leaders_callers_alone() {
         reason(&cache, "row"),
         Reason::NotStorable(NotStorable::Panicked)
     );
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
     assert_eq!(cache.fetch("row", "1h", ["t"], ok(3_u64)).await, Ok(3));
 }
 
@@ -419,7 +420,7 @@ async fn life_a_refresh_that_failed_is_tried_again_later_and_later() {
 
 #[tokio::test]
 async fn rule_8_a_value_too_large_for_the_cache_is_served_and_not_stored() {
-    let cache = cache_core::Cache::builder().max_bytes(1_000).build();
+    let cache = build(cache_core::Cache::builder().max_bytes(1_000));
     let got = cache.fetch("row", "1h", ["t"], ok(vec![0_u8; 2_000])).await;
     assert_eq!(got.unwrap().len(), 2_000);
     assert_eq!(
@@ -451,7 +452,7 @@ async fn a_profile_that_the_cache_does_not_have_is_served_and_not_stored() {
 
 #[tokio::test]
 async fn rule_3_an_evicted_value_is_a_miss_with_its_reason() {
-    let cache = cache_core::Cache::builder().max_bytes(20_000).build();
+    let cache = build(cache_core::Cache::builder().max_bytes(20_000));
     for n in 0..1_000_u64 {
         cache.put(n, n, "1h", [""; 0]);
     }

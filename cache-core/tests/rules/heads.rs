@@ -1,5 +1,6 @@
 //! Responses that are joined while they are made.
 
+use super::support::build;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use cache_core::{Cache, Clock, Life};
 /// stored.
 async fn joined(stale: bool, at_its_head: bool) -> Joined<u64> {
     let clock = Clock::manual();
-    let cache = Cache::builder().clock(clock.clone()).build();
+    let cache = build(Cache::builder().clock(clock.clone()));
     let life = || Life::from("1h").stale_while_revalidate("1s");
     let read = || {
         cache.fetch("row", life(), ["rows"], || async {

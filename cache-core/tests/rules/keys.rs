@@ -7,7 +7,7 @@ use cache_core::spi::Function;
 use cache_core::{Cache, CacheKey, KeyWriter, MAX_KEY_BYTES, NotStorable, Reason};
 use serde::Serialize;
 
-use crate::support::{cache, call_key, ok};
+use super::support::{build, cache, call_key, ok};
 
 /// Any serialisable value as a key, as the macros write it.
 struct Serialised<T>(T);
@@ -45,7 +45,7 @@ enum Shape {
 
 /// Puts a number of its own under every key, then looks that each is found again.
 async fn all_differ(keys: Vec<Box<dyn CacheKey>>) {
-    let cache = Cache::new();
+    let cache = build(Cache::builder());
     for (n, key) in (0_u64..).zip(&keys) {
         let hit = cache.get::<u64>(key).await;
         assert_eq!(hit, None, "key {n} met key {hit:?}");
@@ -57,7 +57,7 @@ async fn all_differ(keys: Vec<Box<dyn CacheKey>>) {
 }
 
 async fn all_equal(keys: Vec<Box<dyn CacheKey>>) {
-    let cache = Cache::new();
+    let cache = build(Cache::builder());
     cache.put(&keys[0], 1_u64, "1h", [""; 0]);
     for (n, key) in keys.iter().enumerate() {
         assert_eq!(cache.get::<u64>(key).await, Some(1), "key {n}");
@@ -330,7 +330,7 @@ async fn rule_6_a_value_that_does_not_serialise_goes_without_the_cache() {
 
 #[tokio::test]
 async fn rule_6_a_hundred_thousand_keys_are_a_hundred_thousand_values() {
-    let cache = Cache::builder().max_bytes(256 << 20).build();
+    let cache = build(Cache::builder().max_bytes(256 << 20));
     let mut shown = HashSet::new();
     for n in 0..100_000_u64 {
         cache.put((n % 317, n / 317), n, "1h", [""; 0]);

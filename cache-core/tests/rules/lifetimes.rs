@@ -5,9 +5,9 @@ use std::time::Duration;
 use cache_core::spi::{CallOptions, Function};
 use cache_core::{Cache, Clock, Life, LifeError, NotStorable, Reason, Span, cache_life, observe};
 
-use crate::support::{
-    Count, Loaded, begin_load, cache, call, call_key, err, gate, never, ok, options, reason, secs,
-    settle,
+use super::support::{
+    Count, Loaded, begin_load, build, cache, call, call_key, err, gate, never, ok, options, reason,
+    secs, settle,
 };
 
 static FUNCTION: Function = Function::new("tests::function", "");
@@ -156,7 +156,7 @@ async fn life_a_refresh_ahead_that_fails_costs_nothing() {
 #[tokio::test]
 async fn life_who_decides_the_body_then_the_call_then_the_default() {
     let clock = Clock::manual();
-    let cache = Cache::builder().clock(clock).default_life("10m").build();
+    let cache = build(Cache::builder().clock(clock).default_life("10m"));
     let fresh_for = async |life: Option<Life>, said: Option<&'static str>| {
         let decided = CallOptions {
             life,
@@ -180,10 +180,11 @@ async fn life_who_decides_the_body_then_the_call_then_the_default() {
 #[tokio::test]
 async fn life_what_is_unsaid_comes_from_the_scope_then_from_the_cache() {
     let clock = Clock::manual();
-    let cache = Cache::builder()
-        .clock(clock.clone())
-        .default_life(Life::from("1m").stale_if_error("5m"))
-        .build();
+    let cache = build(
+        Cache::builder()
+            .clock(clock.clone())
+            .default_life(Life::from("1m").stale_if_error("5m")),
+    );
     let users = cache.scope("users").default_life("10m");
     let guests = users
         .scope("guests")
@@ -272,11 +273,12 @@ async fn life_without_a_default_it_is_a_week() {
 #[tokio::test]
 async fn life_profiles_registered_go_before_built_in_ones() {
     let clock = Clock::manual();
-    let cache = Cache::builder()
-        .clock(clock)
-        .profile("hours", "2h")
-        .profile("nightly", "8h")
-        .build();
+    let cache = build(
+        Cache::builder()
+            .clock(clock)
+            .profile("hours", "2h")
+            .profile("nightly", "8h"),
+    );
     for (argument, profile, expected) in [
         (0, "hours", 7_200),
         (1, "nightly", 28_800),

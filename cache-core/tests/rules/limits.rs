@@ -7,7 +7,7 @@ use cache_core::{
     InvalidateError, InvalidationMethod, MAX_TAG_CHARS, MAX_TAGS, NotStorable, Reason, cache_tag,
 };
 
-use crate::support::{cache, ok, reason};
+use super::support::{cache, ok, reason};
 
 fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("tag:{n}")).collect()

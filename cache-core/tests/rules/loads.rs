@@ -5,9 +5,9 @@ use std::sync::Arc;
 use cache_core::spi::{Fetched, Finished, Function};
 use cache_core::{Cache, Life};
 
-use crate::support::{
-    Count, Loaded, ask, begin_load, cache, call, call_key, gate, never, ok, options, secs, settle,
-    value_of,
+use super::support::{
+    Count, Loaded, ask, begin_load, build, cache, call, call_key, gate, never, nothing_runs, ok,
+    options, secs, settle, value_of,
 };
 
 static FUNCTION: Function = Function::new("tests::function", "");
@@ -39,7 +39,7 @@ fn rule_10_a_thousand_cold_callers_on_threads_share_one_load() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (cache, loads) = (Cache::new(), Count::default());
+        let (cache, loads) = (build(Cache::builder()), Count::default());
         let all_here = Arc::new(tokio::sync::Barrier::new(1_000));
         let callers: Vec<_> = (0..1_000)
             .map(|_| {
@@ -95,10 +95,7 @@ async fn rule_10_a_caller_who_is_dropped_before_its_first_poll_does_nothing() {
 #[tokio::test]
 async fn rule_10_waiting_has_a_limit_and_then_the_caller_loads_alone() {
     let clock = cache_core::Clock::manual();
-    let cache = Cache::builder()
-        .clock(clock.clone())
-        .wait_limit("5s")
-        .build();
+    let cache = build(Cache::builder().clock(clock.clone()).wait_limit("5s"));
     let stuck = begin_load(&cache, "row", "1h", &["t"], 1).await;
     let joiner = ask(&cache, "row", "1h", &["t"], 2).await;
     clock.advance(secs(4));
@@ -294,7 +291,7 @@ async fn rule_10_a_refresh_in_a_cycle_ends() {
     assert_eq!(cache.fetch("a", life, ["a"], load_a).await, Ok(0));
     settle().await;
     assert_eq!(cache.get::<u64>("a").await, Some(2));
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
 }
 
 #[tokio::test]
@@ -397,7 +394,7 @@ async fn a_runtime_that_ends_releases_its_loads() {
     })
     .join()
     .unwrap();
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
     assert_eq!(cache.fetch("row", "1h", ["t"], ok(2_u64)).await, Ok(2));
     assert_eq!(cache.get::<u64>("row").await, Some(2));
 }

@@ -2,7 +2,7 @@
 
 use cache_core::{Reason, cache_tag};
 
-use crate::support::{ask, begin_load, begin_load_saying, cache, ok, reason};
+use super::support::{ask, begin_load, begin_load_saying, cache, ok, reason};
 
 #[tokio::test]
 async fn a6_remove_local_drops_one_key_and_detaches_its_load() {

@@ -9,7 +9,7 @@ use cache_core::{
     cache_tag,
 };
 
-use crate::support::{
+use super::support::{
     Loaded, ask, begin_load, cache, call, call_key, err, gate, never, ok, options, reason, secs,
     settle, value_of,
 };
@@ -223,7 +223,7 @@ async fn a5_loaded_at_does_not_flow() {
 async fn a5_an_inner_hit_that_is_invalidated_while_the_outer_loads_overtakes_the_outer() {
     let (cache, _) = cache();
     cache.put("inner", 1_u64, "1h", ["inner"]);
-    let (gate, mut keeper) = crate::support::gate();
+    let (gate, mut keeper) = gate();
     let task = {
         let cache = cache.clone();
         tokio::spawn(async move {
@@ -501,7 +501,7 @@ async fn rule_2_a_spawned_task_without_it_adds_nothing() {
 #[tokio::test]
 async fn a5_a_tag_that_comes_after_its_load_ended_is_counted() {
     let (cache, _) = cache();
-    let (gate, mut keeper) = crate::support::gate();
+    let (gate, mut keeper) = gate();
     let body = move || async move {
         let late = async move {
             gate.pass().await;

@@ -9,7 +9,7 @@ use cache_core::{
     Cache, InvalidateError, Life, NotStorable, PathTarget, Reason, cache_tag, invalidate_cache,
 };
 
-use crate::support::{cache, ok, secs, settle};
+use super::support::{build, cache, nothing_runs, ok, secs, settle};
 
 /// Keeps something under the tags that a response at `path` carries.
 fn put(cache: &Cache, path: &str, route: Option<&str>) {
@@ -248,7 +248,7 @@ async fn rule_10_a_recording_that_is_dropped_releases_its_joiners() {
             .await,
         Joined::Alone
     ));
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
     drop(lead(&cache));
 }
 
@@ -292,7 +292,7 @@ async fn a_response_found_not_storable_marks_its_key_for_a_while_or_until_a_tag_
 
 #[tokio::test]
 async fn rule_11_bytes_being_recorded_count_and_come_back() {
-    let cache = Cache::builder().max_bytes(1_000_000).build();
+    let cache = build(Cache::builder().max_bytes(1_000_000));
     let mut one = respond::reserve(&cache);
     let mut other = respond::reserve(&cache);
     assert!(one.grow(200_000));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use cache_core::{Life, NotStorable, Reason, observe};
 use tokio::sync::Notify;
 
-use crate::support::{Count, ask, begin_load, cache, gate, never, ok, reason, secs, settle};
+use super::support::{
+    Count, ask, begin_load, cache, gate, never, nothing_runs, ok, pause, reason, secs, settle,
+};
 
 #[tokio::test]
 async fn rule_1_invalidation_wins_over_a_running_load() {
@@ -152,6 +154,7 @@ async fn a2_callers_are_not_starved_by_steady_invalidation() {
         }
         drop(cache.invalidate_cache("t"));
         tokio::task::yield_now().await;
+        pause().await;
     }
     assert!(reader.is_finished(), "one load answers it");
     assert_eq!(loads.get(), 1);
@@ -343,7 +346,10 @@ fn a1_and_rule_1_no_reader_on_any_thread_sees_what_was_invalidated_before_its_re
             })
             .collect();
         begun.wait().await;
-        for version in 1..=3_000_u64 {
+        let mut version = 0_u64;
+        // Where the machine is busy, readers come late.
+        while version < 3_000 || cache.stats().misses == 0 {
+            version += 1;
             row.store(version, SeqCst);
             drop(cache.invalidate_cache(if version % 2 == 0 { "t" } else { "u" }));
             told.store(version, SeqCst);
@@ -355,7 +361,6 @@ fn a1_and_rule_1_no_reader_on_any_thread_sees_what_was_invalidated_before_its_re
         for reader in readers {
             reader.await.unwrap();
         }
-        assert!(cache.stats().misses > 0);
     });
 }
 
@@ -369,7 +374,7 @@ async fn rule_1_a_load_that_outlives_its_caller_is_overtaken_too() {
     keeper.open();
     settle().await;
     assert_eq!(cache.get::<u64>("row").await, None);
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
 }
 
 #[tokio::test]

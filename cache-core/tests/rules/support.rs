@@ -12,12 +12,15 @@ use cache_core::{Cache, Clock, Life, NotStorable, Reason};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, yield_now};
 
+/// What differs between caches that are alone and nodes.
+pub(crate) use crate::{DELIVERY, build, pause};
+
 pub(crate) type Loaded<V> = Result<V, &'static str>;
 
 /// A cache that reads a clock which only the test moves.
 pub(crate) fn cache() -> (Cache, Clock) {
     let clock = Clock::manual();
-    (Cache::builder().clock(clock.clone()).build(), clock)
+    (build(Cache::builder().clock(clock.clone())), clock)
 }
 
 pub(crate) const fn secs(seconds: u64) -> Duration {
@@ -44,9 +47,10 @@ pub(crate) async fn settle() {
     for _ in 0..100 {
         yield_now().await;
     }
+    pause().await;
 }
 
-/// Waits, with real time, for what a thread of the sweeper does.
+/// Waits, with real time, for what another thread does.
 pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..2_000 {
         if done() {
@@ -55,6 +59,11 @@ pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never happened: {what}");
+}
+
+/// Waits until no load runs, and nothing that one made is on its way to other nodes.
+pub(crate) async fn nothing_runs(cache: &Cache) {
+    eventually("nothing runs", || cache.stats().running == 0).await;
 }
 
 /// Moves the clock on until `done`, for a minute of its time at most.

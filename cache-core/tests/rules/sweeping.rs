@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use cache_core::{Cache, CacheWeight, Life, Reason};
 
-use crate::support::{cache, eventually, ok, reason, secs, settle, within_a_minute};
+use super::support::{build, cache, eventually, ok, reason, secs, settle, within_a_minute};
 
 /// A value whose end can be seen.
 #[derive(Clone)]
@@ -58,9 +58,7 @@ async fn rule_11_stale_entries_are_freed_when_their_window_ends() {
     cache.put("long", 1_u64, Life::from("1d").stale_if_error("1h"), ["t"]);
     cache.put("none", 1_u64, "1d", ["t"]);
     cache.revalidate_tag("t").await.unwrap();
-    settle().await;
-    clock.advance(secs(10));
-    eventually("what has no window goes at once", || {
+    within_a_minute(&clock, "what has no window goes at once", || {
         cache.stats().entries == 2
     })
     .await;
@@ -73,15 +71,14 @@ async fn rule_11_stale_entries_are_freed_when_their_window_ends() {
     .await;
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap()
+}
+
 /// A test's runtime, or one that only ever blocks on a call now and then.
 #[test]
 fn rule_11_another_runtime_sweeps_when_the_one_that_did_is_not_driven() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
     let (parked, driven) = (runtime(), runtime());
     let (cache, clock) = cache();
     let invalidate = async || {
@@ -110,6 +107,25 @@ fn rule_11_another_runtime_sweeps_when_the_one_that_did_is_not_driven() {
     });
 }
 
+/// The two look at one clock, which need not have moved between them.
+#[test]
+fn rule_11_a_sweeper_that_wakes_late_leaves_the_other_alone() {
+    let (late, driven) = (runtime(), runtime());
+    let (cache, clock) = cache();
+    let invalidate = async || {
+        cache.put("row", 1_u64, "1d", ["t"]);
+        cache.invalidate_cache("t").await.unwrap();
+        settle().await;
+    };
+    late.block_on(invalidate());
+    clock.advance(secs(40));
+    driven.block_on(invalidate());
+    late.block_on(settle());
+    driven.block_on(within_a_minute(&clock, "it is swept", || {
+        cache.stats().entries == 0
+    }));
+}
+
 #[tokio::test]
 async fn rule_11_a_second_invalidation_is_swept_too() {
     let (cache, clock) = cache();
@@ -127,38 +143,21 @@ fn rule_11_an_invalidation_without_a_runtime_is_swept_later() {
     let (cache, clock) = cache();
     cache.put("row", 1_u64, "1d", ["t"]);
     drop(cache.invalidate_cache("t"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         drop(cache.invalidate_cache("unknown"));
-        settle().await;
-        clock.advance(secs(10));
-        eventually("the sweep", || cache.stats().entries == 0).await;
+        within_a_minute(&clock, "the sweep", || cache.stats().entries == 0).await;
     });
-    drop(runtime);
     // And one whose runtime ended before it was done, by the next runtime.
     cache.put("row", 1_u64, "1d", ["t"]);
     for _ in 0..2 {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        runtime().block_on(async {
             drop(cache.invalidate_cache("t"));
             settle().await;
         });
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         drop(cache.invalidate_cache("t"));
-        settle().await;
-        clock.advance(secs(10));
-        eventually("the sweep", || cache.stats().entries == 0).await;
+        within_a_minute(&clock, "the sweep", || cache.stats().entries == 0).await;
     });
 }
 
@@ -171,9 +170,7 @@ async fn rule_11_a_cache_that_is_dropped_is_freed_although_a_sweep_is_due() {
     cache.invalidate_cache("t").await.unwrap();
     settle().await;
     drop(cache);
-    settle().await;
-    clock.advance(secs(10));
-    eventually("nothing holds it", || weak.strong_count() == 0).await;
+    within_a_minute(&clock, "nothing holds it", || weak.strong_count() == 0).await;
 }
 
 /// While sweeps run, every removed entry is replaced at once: none of the new ones goes.
@@ -187,10 +184,7 @@ fn a7_a_sweep_does_not_remove_the_successor() {
         .unwrap();
     runtime.block_on(async {
         let clock = cache_core::Clock::manual();
-        let cache = Cache::builder()
-            .clock(clock.clone())
-            .max_bytes(1 << 30)
-            .build();
+        let cache = build(Cache::builder().clock(clock.clone()).max_bytes(1 << 30));
         for round in 0..20_u64 {
             for n in 0..KEYS {
                 cache.put(n, round, "1d", ["old"]);

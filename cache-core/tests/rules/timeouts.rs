@@ -3,8 +3,9 @@
 use cache_core::spi::{self, CallOptions, Fetched, Finished, Function, Looked};
 use cache_core::{Cache, Life};
 
-use crate::support::{
-    Loaded, begin_load, cache, call, call_key, finish, gate, ok, options, secs, settle,
+use super::support::{
+    Loaded, begin_load, cache, call, call_key, finish, gate, nothing_runs, ok, options, secs,
+    settle,
 };
 
 static FUNCTION: Function = Function::new("tests::slow", "");
@@ -262,7 +263,7 @@ async fn rule_10_a_foreground_leader_who_leaves_releases_its_joiners() {
     assert!(!joiner.is_finished());
     leader.abort();
     assert!(matches!(joiner.await.unwrap(), Fetched::Value(5)));
-    assert_eq!(cache.stats().running, 0);
+    nothing_runs(&cache).await;
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! The two verbs: what each drops, when it is applied, where it is refused.
 
 use cache_core::{
-    Cache, Delivery, InvalidateError, Life, Reason, bypass, invalidate_cache, revalidate_path,
-    revalidate_tag,
+    Cache, InvalidateError, Life, Reason, bypass, invalidate_cache, revalidate_path, revalidate_tag,
 };
 
-use crate::support::{Count, cache, eventually, never, ok, reason, secs, settle};
+use super::support::{
+    Count, DELIVERY, begin_load, cache, never, nothing_runs, ok, reason, secs, settle,
+};
 
 const SWR: Life = Life::from_secs(3600);
 
@@ -21,7 +22,7 @@ async fn rule_9_an_invalidation_is_applied_when_called_not_when_awaited() {
     assert_eq!(cache.get::<u64>("row").await, None);
     cache.put("row", 2_u64, "1h", ["t"]);
     let told = unawaited.await.unwrap();
-    assert_eq!(told.delivery, Delivery::ThisProcess);
+    assert_eq!(told.delivery, DELIVERY);
     assert_eq!(
         cache.get::<u64>("row").await,
         Some(2),
@@ -279,7 +280,7 @@ async fn verbs_inside_a_cached_function_every_verb_is_an_error_and_does_nothing(
 #[tokio::test]
 async fn verbs_inside_a_lone_load_they_are_an_error_too() {
     let (cache, clock) = cache();
-    let stuck = crate::support::begin_load(&cache, "row", "1h", &[], 1).await;
+    let stuck = begin_load(&cache, "row", "1h", &[], 1).await;
     let task = {
         let cache = cache.clone();
         tokio::spawn(async move {
@@ -307,7 +308,7 @@ async fn bypass_neither_reads_nor_writes_nor_joins() {
     assert_eq!(bypass(cache.get::<u64>("row")).await, None);
     assert_eq!(cache.get::<u64>("row").await, Some(1));
     cache.remove("row").await.unwrap();
-    let load = crate::support::begin_load(&cache, "row", "1h", &["t"], 3).await;
+    let load = begin_load(&cache, "row", "1h", &["t"], 3).await;
     assert_eq!(
         bypass(cache.fetch("row", "1h", ["t"], ok(4_u64))).await,
         Ok(4)
@@ -324,5 +325,5 @@ async fn rule_5_what_is_beneath_a_load_is_not_stored_for_it() {
     assert_eq!(got, Ok(1));
     assert_eq!(cache.fetch("row", 0, ["t"], ok(2_u64)).await, Ok(2));
     assert_eq!(cache.stats().stored, 0);
-    eventually("nothing runs", || cache.stats().running == 0).await;
+    nothing_runs(&cache).await;
 }
