@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod invalidate;
 mod output;
 mod watch;
@@ -73,6 +75,9 @@ struct Server {
     /// How long to wait for the server, in seconds
     #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    certificates: certificates::Certificates,
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,6 +107,8 @@ impl Server {
             (None, [url]) => Redis::new(url)?,
             (None, _) => return Err("several addresses: say --cluster or --sentinel MASTER".into()),
         };
+        #[cfg(feature = "tls")]
+        let redis = self.certificates.given_to(redis)?;
         Ok(redis.connect_timeout(self.limit()))
     }
 

@@ -1,10 +1,15 @@
 //! The command as somebody runs it, against a real server.
 
+#[cfg(feature = "tls")]
+#[path = "../../../cache-redis/tests/support/certified.rs"]
+mod certified;
 #[path = "../../../cache-redis/tests/support/mod.rs"]
 mod support;
 
 mod json;
 mod text;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
