@@ -20,7 +20,7 @@ pub use crate::load::{Call, CallOptions, Fetched, Finished, Looked, Sharing};
 pub use crate::outward::{warn_refused, warn_set_up};
 pub use crate::path::path_tags;
 pub use crate::respond;
-pub use crate::tag::{TagName, shown};
+pub use crate::tag::{TagName, kind_and_text, shown};
 pub use crate::web;
 pub use crate::weight::serialized_len;
 

@@ -118,22 +118,32 @@ pub(crate) fn is_explicit(raw: &str) -> bool {
     raw.starts_with(TagName::USER)
 }
 
-/// The user's text of a name, or what an implicit one stands for, in words: `function shop::price`.
-pub fn shown(raw: &str) -> Cow<'_, str> {
+/// The kind of a name in words, and the user's text or that of what an implicit one stands for: none of
+/// `everything`.
+pub fn kind_and_text(raw: &str) -> (&'static str, Cow<'_, str>) {
     let mut chars = raw.chars();
     let kind = chars.next().unwrap_or_default();
     let text = chars.as_str();
     let what = match kind {
-        TagName::USER => return text.into(),
-        TagName::ALL => return "everything".into(),
-        TagName::SCOPE => return format!("scope {}", crate::key::scope_names(text)).into(),
+        TagName::USER => "tag",
+        TagName::ALL => "everything",
+        TagName::SCOPE => return ("scope", crate::key::scope_names(text).into()),
         TagName::FUNCTION => "function",
         TagName::RESOURCE => "resource",
         TagName::GROUP => "group",
         TagName::KEY_PATH => "key",
         _ => crate::path::kind_shown(kind),
     };
-    format!("{what} {text}").into()
+    (what, text.into())
+}
+
+/// The user's text of a name, or what an implicit one stands for, in words: `function shop::price`.
+pub fn shown(raw: &str) -> Cow<'_, str> {
+    match kind_and_text(raw) {
+        (_, text) if is_explicit(raw) => text,
+        (kind, text) if text.is_empty() => kind.into(),
+        (kind, text) => format!("{kind} {text}").into(),
+    }
 }
 
 impl fmt::Debug for TagName {

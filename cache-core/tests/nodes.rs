@@ -70,6 +70,10 @@ async fn an_invalidation_is_everywhere_once_it_is_acknowledged() {
         let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
         assert_eq!(read.await, 2);
     }
+    let next = cluster[1].invalidate_cache("rows").await.unwrap();
+    let next = next.bookmark.unwrap();
+    assert_eq!(next.epoch(), bookmark.epoch());
+    assert!(next.position() > bookmark.position());
 }
 
 #[tokio::test]

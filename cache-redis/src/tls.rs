@@ -28,7 +28,10 @@ fn certificates(of: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'stat
     let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| wrong(of, error))?;
     if certificates.is_empty() {
-        return Err(wrong(of, "no `-----BEGIN CERTIFICATE-----` in it"));
+        return Err(wrong(
+            of,
+            "no `-----BEGIN CERTIFICATE-----` in the certificate",
+        ));
     }
     Ok(certificates)
 }
@@ -64,7 +67,7 @@ pub(crate) fn remedy(failure: &str) -> Option<&'static str> {
     const REMEDIES: [(&str, &str); 4] = [
         (
             "UnknownIssuer",
-            "the server's authority is not trusted: give its certificate to `Redis::tls_ca`",
+            "the server's authority is not trusted: give its certificate to `Redis::tls_ca`, or the command `--cacert`",
         ),
         (
             "CaUsedAsEndEntity",
@@ -76,7 +79,7 @@ pub(crate) fn remedy(failure: &str) -> Option<&'static str> {
         ),
         (
             "CertificateRequired",
-            "the server wants a certificate of its clients: give one to `Redis::tls_client`",
+            "the server wants a certificate of its clients: give one to `Redis::tls_client`, or the command `--cert` and `--key`",
         ),
     ];
     let remedy = REMEDIES.iter().find(|(told, _)| failure.contains(told));

@@ -2,94 +2,15 @@
 
 #[path = "support/application.rs"]
 mod application;
+#[path = "support/certified.rs"]
+mod certified;
 mod support;
 
 use application::{Row, all_read_after_the_bound, change, node};
 use cache_core::Delivery;
 use cache_core::remote::Remote;
 use cache_redis::{Redis, RedisError};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use support::{Server, free_port};
-use tempfile::TempDir;
-
-/// Signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-/// A certificate and its key.
-struct Certified {
-    pem: String,
-    key: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(params, key);
-        Self { issuer, pem }
-    }
-
-    /// Its own certificate, as a server's.
-    fn itself(&self) -> Certified {
-        Certified {
-            pem: self.pem.clone(),
-            key: self.issuer.key().serialize_pem(),
-        }
-    }
-
-    fn certifies(&self, name: &str) -> Certified {
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
-        let key = key.serialize_pem();
-        Certified { pem, key }
-    }
-}
-
-/// A server that speaks TLS at one port, and to the test itself without it at another.
-struct Speaking {
-    server: Server,
-    port: u16,
-    _files: TempDir,
-}
-
-impl Speaking {
-    /// One that shows this certificate, and wants to see one of the same authority where `mutual`.
-    fn tls(authority: &Authority, shown: &Certified, mutual: bool, options: &[&str]) -> Self {
-        let (files, port) = (TempDir::new().unwrap(), free_port());
-        let file = |name: &str, text: &str| {
-            let path = files.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        let server = Server::with(
-            &[
-                &["--tls-port", &port.to_string()],
-                &["--tls-ca-cert-file", &*file("ca.pem", &authority.pem)],
-                &["--tls-cert-file", &*file("server.pem", &shown.pem)],
-                &["--tls-key-file", &*file("server.key", &shown.key)],
-                &["--tls-auth-clients", if mutual { "yes" } else { "no" }],
-                options,
-            ]
-            .concat(),
-        );
-        Self {
-            server,
-            port,
-            _files: files,
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("rediss://127.0.0.1:{}", self.port)
-    }
-}
+use certified::{Authority, Certified, Speaking};
 
 async fn refused(redis: Redis) -> String {
     let refused = redis.connect("revalidate").await.map(|_| ()).unwrap_err();

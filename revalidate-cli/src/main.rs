@@ -5,6 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tls")]
+mod certificates;
+mod invalidate;
+mod output;
 mod watch;
 
 use std::error::Error;
@@ -12,10 +16,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cache_core::remote::is_namespace;
-use cache_core::spi::TagName;
-use cache_core::{Cache, MAX_TAG_CHARS, PathTarget};
 use cache_redis::Redis;
 use clap::{Args, Parser, Subcommand};
+
+use crate::invalidate::{What, invalidate};
+use crate::output::show;
+use crate::watch::{status, watch};
 
 /// Invalidates, shows and watches what the nodes of an application share.
 #[derive(Debug, Parser)]
@@ -23,6 +29,13 @@ use clap::{Args, Parser, Subcommand};
 struct Command {
     #[command(flatten)]
     server: Server,
+    /// Shows JSON, for programs: one object, of `watch` one in each line
+    ///
+    /// What invalidates shows its `action` and arguments, `namespace`, `acknowledged` (false where there was nothing
+    /// to drop, as no node has been there), the `identity` of the server, and the `record` in its log, with `id` and
+    /// `time`, or null. Times are RFC 3339. Errors are text on standard error.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     action: Action,
 }
@@ -62,43 +75,27 @@ struct Server {
     /// How long to wait for the server, in seconds
     #[arg(long, default_value_t = 5, global = true, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    certificates: certificates::Certificates,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Drops every value with one of these tags
-    Tag {
-        /// As the application names them
-        #[arg(required = true, value_parser = tag)]
-        tags: Vec<String>,
-        /// Serve what has a stale window once more while it is refreshed
-        #[arg(long)]
-        soft: bool,
-    },
-    /// Marks stale what was stored for a path or a route
-    Path {
-        /// Such as `/blog/{slug}` or `/blog/first`
-        path: String,
-        /// And for all that are beneath it
-        #[arg(long)]
-        layout: bool,
-    },
-    /// Drops the value under a key of text, of the cache itself or of a scope
-    Key {
-        /// The key
-        key: String,
-        /// The scope, and those around it before it
-        #[arg(long)]
-        scope: Vec<String>,
-        /// The version that the application gives its builder; without one its keys are those of its very executable
-        #[arg(long)]
-        version: String,
-    },
-    /// Drops everything
-    Clear,
+    #[command(flatten)]
+    Invalidate(What),
     /// Shows the server, the log, and what is wrong with the server's settings
+    ///
+    /// With --json: `server`, `version`, `identity`, `namespace`, `last_record` with its `id` and `time` (null where
+    /// no node has been here since the server began), and `advice`, a list of texts.
     Status,
     /// Shows each invalidation as it comes, until interrupted
+    ///
+    /// With --json an object in each line: the record's `id` and `time`, the `identity` of the server, and `event`.
+    /// Of the event `invalidated` there are `origin` (the process, or zeros), `hard` and `soft` (lists of tags, each
+    /// with `kind` and `name`) and `keys` (how many were removed). For `not_understood`, a record of another release
+    /// or the first of a log that was emptied, every node drops everything. `lost` says that the log lacks records
+    /// that were not shown: anything may have been dropped.
     Watch,
 }
 
@@ -110,18 +107,14 @@ impl Server {
             (None, [url]) => Redis::new(url)?,
             (None, _) => return Err("several addresses: say --cluster or --sentinel MASTER".into()),
         };
+        #[cfg(feature = "tls")]
+        let redis = self.certificates.given_to(redis)?;
         Ok(redis.connect_timeout(self.limit()))
     }
 
     fn limit(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
-}
-
-fn tag(text: &str) -> Result<String, String> {
-    let named = TagName::user(text);
-    let named = named.map_err(|_| format!("a tag has 1 to {MAX_TAG_CHARS} characters"));
-    named.map(|_| text.to_owned())
 }
 
 fn namespace(text: &str) -> Result<String, &'static str> {
@@ -143,51 +136,20 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
-    let Command { server, action } = command;
+    let Command {
+        server,
+        json,
+        action,
+    } = command;
     let redis = server.redis()?;
     let limit = server.limit();
     let namespace = &*server.namespace;
-    match action {
-        Action::Watch => {
-            return tokio::select! {
-                watched = watch::watch(&redis, namespace, limit) => watched,
-                interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-            };
-        }
-        Action::Status => return watch::status(&redis, namespace).await,
-        _ => {}
+    match &action {
+        Action::Invalidate(what) => show(json, &invalidate(redis, namespace, limit, what).await?),
+        Action::Status => show(json, &status(&redis, namespace).await?),
+        Action::Watch => tokio::select! {
+            watched = watch(&redis, namespace, limit, json) => watched,
+            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        },
     }
-    // First: why it cannot be reached is told as it is, and what nobody uses is not begun.
-    let state = redis.state(namespace).await?;
-    if state.last_record.is_none() {
-        println!("nothing to drop");
-        eprintln!(
-            "no node of the namespace `{namespace}` has been at {} since that server began",
-            state.address
-        );
-        return Ok(());
-    }
-    let builder = Cache::builder().delivery_limit(limit).remote_timeout(limit);
-    let version = match &action {
-        Action::Key { version, .. } => version,
-        _ => "cli",
-    };
-    // What the server's settings lack is what `status` is for.
-    let builder = builder.namespace(namespace).version(version);
-    let node = builder.remote(redis.advise(false)).build();
-    let invalidating = match action {
-        Action::Tag { tags, soft: true } => node.revalidate_tag(tags),
-        Action::Tag { tags, soft: false } => node.invalidate_cache(tags),
-        Action::Path { path, layout: true } => node.revalidate_path(PathTarget::layout(path)),
-        Action::Path { path, .. } => node.revalidate_path(path),
-        Action::Clear => node.clear(),
-        Action::Key { key, scope, .. } => {
-            let cache = scope.iter().fold(node, |cache, scope| cache.scope(scope));
-            cache.remove(key)
-        }
-        Action::Status | Action::Watch => return Ok(()),
-    };
-    invalidating.everywhere().await?;
-    println!("acknowledged");
-    Ok(())
 }

@@ -1,14 +1,18 @@
 //! What is read of the log without being a node.
 
+use std::borrow::Cow;
 use std::error::Error;
-use std::io::Write;
+use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use cache_core::remote::{Logged, Position, Remote, RemoteError, Session, Since};
-use cache_core::spi::shown;
+use cache_core::remote::{Position, Record, Remote, RemoteError, Session, Since};
+use cache_core::spi::{kind_and_text, shown};
 use cache_redis::Redis;
+use serde::{Serialize, Serializer};
 use tokio::time::timeout;
+
+use crate::output::{RecordId, show};
 
 /// How long one wait for the log takes at most.
 const TURN: Duration = Duration::from_secs(5);
@@ -24,34 +28,153 @@ async fn answer<T>(
         .unwrap_or(Err(RemoteError::TimedOut(limit)))
 }
 
-async fn last(session: &dyn Session, limit: Duration) -> Result<Position, Box<dyn Error>> {
-    match answer(limit, session.since(None)).await? {
-        Since::Lost { last } => Ok(last),
-        Since::After { .. } => Err("the log answered what was not asked".into()),
+/// How the server and the log stand.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status<'a> {
+    server: String,
+    version: String,
+    identity: String,
+    namespace: &'a str,
+    last_record: Option<RecordId>,
+    advice: Vec<String>,
+}
+
+/// Looks at the server and the log, and changes nothing.
+pub(crate) async fn status<'a>(
+    redis: &Redis,
+    namespace: &'a str,
+) -> Result<Status<'a>, RemoteError> {
+    let state = redis.state(namespace).await?;
+    Ok(Status {
+        server: state.address,
+        version: state.version,
+        identity: state.identity.to_string(),
+        namespace,
+        last_record: state.last_record.map(RecordId::from),
+        advice: state.advice,
+    })
+}
+
+impl fmt::Display for Status<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server     {}, version {}", self.server, self.version)?;
+        write!(f, "\nidentity   {}", self.identity)?;
+        write!(f, "\nnamespace  {}", self.namespace)?;
+        let log = match &self.last_record {
+            Some(RecordId { id, time }) => format!("last record at {time} ({id})"),
+            None => "none: no node has been here since the server began".to_owned(),
+        };
+        write!(f, "\nlog        {log}")?;
+        for advice in &self.advice {
+            write!(f, "\nadvice     {advice}")?;
+        }
+        if self.advice.is_empty() {
+            f.write_str("\nadvice     none")?;
+        }
+        Ok(())
     }
 }
 
-/// Shows the server and the log, and changes nothing.
-pub(crate) async fn status(redis: &Redis, namespace: &str) -> Result<(), Box<dyn Error>> {
-    let state = redis.state(namespace).await?;
-    println!("server     {}, version {}", state.address, state.version);
-    println!("identity   {}", state.identity);
-    println!("namespace  {namespace}");
-    match state.last_record {
-        Some((at, number)) => {
-            let time = UNIX_EPOCH + Duration::from_millis(at);
-            let time = humantime::format_rfc3339_millis(time);
-            println!("log        last record at {time} ({at}-{number})");
+/// What is seen in the log, and where.
+#[derive(Debug, Serialize)]
+struct Seen<'a> {
+    #[serde(flatten)]
+    record: RecordId,
+    /// The server's.
+    identity: &'a str,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event<'a> {
+    Invalidated {
+        origin: String,
+        #[serde(serialize_with = "names")]
+        hard: &'a [Arc<str>],
+        #[serde(serialize_with = "names")]
+        soft: &'a [Arc<str>],
+        keys: usize,
+    },
+    NotUnderstood,
+    /// The records before this one, from the last that was seen.
+    Lost,
+}
+
+impl<'a> Seen<'a> {
+    fn new(session: &'a dyn Session, at: Position, event: Event<'a>) -> Self {
+        Self {
+            record: at.id.into(),
+            identity: session.epoch(),
+            event,
         }
-        None => println!("log        none: no node has been here since the server began"),
     }
-    for advice in &state.advice {
-        println!("advice     {advice}");
+}
+
+impl<'a> Event<'a> {
+    fn of(record: Option<&'a Record>) -> Self {
+        let Some(record) = record else {
+            return Self::NotUnderstood;
+        };
+        Self::Invalidated {
+            origin: record.origin.to_string(),
+            hard: &record.hard,
+            soft: &record.soft,
+            keys: record.keys.len(),
+        }
     }
-    if state.advice.is_empty() {
-        println!("advice     none");
+}
+
+fn names<S: Serializer>(names: &[Arc<str>], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Name<'a> {
+        kind: &'static str,
+        name: Cow<'a, str>,
     }
-    Ok(())
+    serializer.collect_seq(names.iter().map(|name| {
+        let (kind, name) = kind_and_text(name);
+        Name { kind, name }
+    }))
+}
+
+impl fmt::Display for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", self.record.id, self.event)
+    }
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUnderstood => f.write_str("not understood: every node drops everything"),
+            Self::Lost => {
+                f.write_str("what came before it is lost: anything may have been dropped")
+            }
+            Self::Invalidated {
+                origin,
+                hard,
+                soft,
+                keys,
+            } => {
+                let names = |names: &[Arc<str>]| {
+                    let names = names.iter().map(|name| shown(name).into_owned());
+                    names.collect::<Vec<_>>().join(", ")
+                };
+                let mut parts = Vec::new();
+                if !hard.is_empty() {
+                    parts.push(format!("hard {}", names(hard)));
+                }
+                if !soft.is_empty() {
+                    parts.push(format!("soft {}", names(soft)));
+                }
+                if *keys > 0 {
+                    parts.push(format!("keys {keys}"));
+                }
+                write!(f, "by {}  {}", &origin[..8], parts.join("; "))
+            }
+        }
+    }
 }
 
 /// Shows each record of the log as it comes; connects anew where the server is another or does not answer.
@@ -59,58 +182,57 @@ pub(crate) async fn watch(
     redis: &Redis,
     namespace: &str,
     limit: Duration,
+    json: bool,
 ) -> Result<(), Box<dyn Error>> {
     let mut session = redis.connect(namespace).await?;
-    let mut at = last(&*session, limit).await?;
+    let mut at = from(&*session, None, limit).await?;
     eprintln!("watching the log of {}", session.epoch());
     loop {
         match answer(TURN + limit, session.follow(at, TURN)).await {
             Ok(records) => {
                 for logged in records {
-                    // Who reads may have read enough: that is no panic.
-                    writeln!(std::io::stdout(), "{}", line(&logged))?;
                     at = logged.at;
+                    let event = Event::of(logged.record.as_ref());
+                    show(json, &Seen::new(&*session, at, event))?;
                 }
             }
             Err(error) => {
                 eprintln!("{error}: connecting anew");
-                (session, at) = again(redis, namespace, limit).await;
+                let seen = at;
+                (session, at) = again(redis, namespace, seen, limit).await;
                 eprintln!("watching the log of {}", session.epoch());
+                if at != seen {
+                    show(json, &Seen::new(&*session, at, Event::Lost))?;
+                }
             }
         }
     }
 }
 
-async fn again(redis: &Redis, namespace: &str, limit: Duration) -> (Arc<dyn Session>, Position) {
+/// After which record to read on: what was `seen` last, where the log has it, else the log's last.
+async fn from(
+    session: &dyn Session,
+    seen: Option<Position>,
+    limit: Duration,
+) -> Result<Position, Box<dyn Error>> {
+    match answer(limit, session.since(seen)).await? {
+        Since::Lost { last } => Ok(last),
+        Since::After { .. } => seen.ok_or("the log answered what was not asked".into()),
+    }
+}
+
+async fn again(
+    redis: &Redis,
+    namespace: &str,
+    seen: Position,
+    limit: Duration,
+) -> (Arc<dyn Session>, Position) {
     loop {
         tokio::time::sleep(PAUSE).await;
         if let Ok(session) = redis.connect(namespace).await
-            && let Ok(at) = last(&*session, limit).await
+            && let Ok(at) = from(&*session, Some(seen), limit).await
         {
             return (session, at);
         }
     }
-}
-
-fn line(logged: &Logged) -> String {
-    let id = format!("{}-{}", logged.at.id.0, logged.at.id.1);
-    let Some(record) = &logged.record else {
-        return format!("{id}  not understood: every node drops everything");
-    };
-    let names = |names: &[Arc<str>]| {
-        let names = names.iter().map(|name| shown(name).into_owned());
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let mut parts = Vec::new();
-    if !record.hard.is_empty() {
-        parts.push(format!("hard {}", names(&record.hard)));
-    }
-    if !record.soft.is_empty() {
-        parts.push(format!("soft {}", names(&record.soft)));
-    }
-    if !record.keys.is_empty() {
-        parts.push(format!("keys {}", record.keys.len()));
-    }
-    let origin = record.origin.to_string();
-    format!("{id}  by {}  {}", &origin[..8], parts.join("; "))
 }

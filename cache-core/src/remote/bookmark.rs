@@ -13,6 +13,20 @@ pub struct Bookmark {
     pub(crate) at: Position,
 }
 
+impl Bookmark {
+    /// The identity of the server that acknowledged it: its log is the one that the position is of.
+    #[must_use]
+    pub const fn epoch(&self) -> &Arc<str> {
+        &self.epoch
+    }
+
+    /// Where the invalidation stands in that log.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.at
+    }
+}
+
 #[cfg(feature = "bookmarks")]
 mod text {
     use data_encoding::BASE64URL_NOPAD;

@@ -1,55 +1,13 @@
-//! The command as somebody runs it, against a real server.
+//! What it shows to people.
 
-#[path = "../../cache-redis/tests/support/mod.rs"]
-mod support;
-
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
-
-use cache_core::Cache;
-use cache_redis::Redis;
-use support::Server;
-
-fn revalidate(server: &Server, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_revalidate"));
-    command.env("REDIS_URL", server.url()).args(arguments);
-    // For calls with `--sentinel`: it may be set for all, and asks nothing of the others.
-    command.env("REDIS_MASTER_URL", "redis://localhost/3");
-    command.output().unwrap()
-}
-
-fn said(output: &Output) -> (bool, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.success(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-/// Waits for a node of this namespace, which nothing is dropped without.
-async fn node(server: &Server) -> Cache {
-    let redis = Redis::new(server.url()).unwrap();
-    let node = Cache::builder().remote(redis).build();
-    node.connected().await;
-    node
-}
+use crate::support::{Keeping, Server};
+use crate::{Watching, node, revalidate, said};
 
 #[tokio::test]
 async fn each_way_of_invalidating_is_seen_in_the_log() {
     let server = Server::new();
     let _node = node(&server).await;
-    let mut watching = Command::new(env!("CARGO_BIN_EXE_revalidate"))
-        .env("REDIS_URL", server.url())
-        .arg("watch")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    let mut stderr = BufReader::new(watching.stderr.take().unwrap());
-    stderr.read_line(&mut ready).unwrap();
-    assert!(ready.starts_with("watching the log of "), "{ready}");
+    let mut watching = Watching::new(&server, &[]);
     for (arguments, expected) in [
         (
             &["tag", "contacts", "contact:7"][..],
@@ -72,18 +30,33 @@ async fn each_way_of_invalidating_is_seen_in_the_log() {
             (true, "acknowledged\n", ""),
             "{arguments:?}"
         );
-        let mut line = String::new();
-        // One line is read for each, and buffered by none.
-        let mut stdout = watching.stdout.take().unwrap();
-        let mut byte = [0];
-        while std::io::Read::read(&mut stdout, &mut byte).unwrap() == 1 && byte[0] != b'\n' {
-            line.push(byte[0] as char);
-        }
-        watching.stdout = Some(stdout);
+        let line = watching.shows();
         assert!(line.contains(expected), "{arguments:?}: {line}");
     }
-    watching.kill().unwrap();
-    watching.wait().unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_understands_and_what_is_lost_is_told() {
+    let mut server = Server::new();
+    let _node = node(&server).await;
+    let mut watching = Watching::new(&server, &[]);
+    let log = server.command(&["KEYS", "rv:{revalidate}:log:*"]);
+    let log = log.lines().nth(2).unwrap();
+    server.command(&["XADD", log, "*", "v", "2"]);
+    let line = watching.shows();
+    assert!(
+        line.ends_with("  not understood: every node drops everything"),
+        "{line}"
+    );
+    server.kill();
+    server.start_again(Keeping::Nothing);
+    watching.begins_anew();
+    revalidate(&server, &["clear"]);
+    let line = watching.shows();
+    assert!(
+        line.ends_with("  what came before it is lost: anything may have been dropped"),
+        "{line}"
+    );
 }
 
 #[tokio::test]
