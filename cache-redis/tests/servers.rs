@@ -21,19 +21,13 @@ async fn session(server: &Server) -> Arc<dyn Session> {
 
 async fn last(session: &dyn Session) -> Position {
     match session.since(None).await.unwrap() {
-        Since::Lost { last } => last,
+        Since::Lost { last, .. } => last,
         Since::After { .. } => panic!("a node without a position has lost it"),
     }
 }
 
 fn hard(tag: &str) -> Record {
-    Record {
-        origin: Token::random(),
-        nonce: Token::random(),
-        hard: vec![tag.into()],
-        soft: Vec::new(),
-        keys: Vec::new(),
-    }
+    Record::new(Token::random(), Token::random()).hard([tag])
 }
 
 #[tokio::test]
@@ -67,7 +61,7 @@ async fn an_emptied_server_is_the_same_with_another_log() {
     let session = session(&server).await;
     let at = last(&*session).await;
     server.command(&["FLUSHALL"]);
-    let Since::Lost { last } = session.since(Some(at)).await.unwrap() else {
+    let Since::Lost { last, .. } = session.since(Some(at)).await.unwrap() else {
         panic!("the log is gone");
     };
     assert_ne!(last.nonce, at.nonce);
@@ -123,14 +117,13 @@ async fn large_records_come_in_several_answers() {
     let mut sent = Vec::new();
     for key in 0..3 {
         // In the log it is twice as long, and two are more than a mebibyte.
-        let keys = vec![Bytes::from(vec![key; 1 << 18])];
-        let record = Record { keys, ..hard("#a") };
+        let record = hard("#a").keys([vec![key; 1 << 18]]);
         session.append(record.clone(), None).await.unwrap();
         sent.push(record);
     }
     let mut heard = Vec::new();
     while heard.len() < sent.len() {
-        let Since::After { records, more } = session.since(Some(at)).await.unwrap() else {
+        let Since::After { records, more, .. } = session.since(Some(at)).await.unwrap() else {
             panic!("it is the same log");
         };
         assert_eq!(records.len(), 1);
@@ -303,8 +296,7 @@ async fn a_user_with_the_documented_rights_may_do_all() {
         .await
         .unwrap();
     session.read(key.clone(), vec!["#a".into()]).await.unwrap();
-    let mut record = hard("#a");
-    record.keys.push(key);
+    let record = hard("#a").keys([key]);
     session.append(record, Some(at)).await.unwrap();
     assert_eq!(session.follow(at, long).await.unwrap().len(), 1);
     let advice = session.advice().await.unwrap();

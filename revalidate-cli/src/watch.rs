@@ -26,7 +26,7 @@ async fn answer<T>(
 
 async fn last(session: &dyn Session, limit: Duration) -> Result<Position, Box<dyn Error>> {
     match answer(limit, session.since(None)).await? {
-        Since::Lost { last } => Ok(last),
+        Since::Lost { last, .. } => Ok(last),
         Since::After { .. } => Err("the log answered what was not asked".into()),
     }
 }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Logged, Position, Prepared, Read, Record, Remote, RemoteError, Reply, Session, Since, Token,
+    Appended, Logged, Position, Prepared, Read, Record, Remote, RemoteError, Reply, Session, Since,
+    Token,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::sync::{Mutex, lock};
@@ -253,25 +254,23 @@ impl Server {
                 id: *id,
                 nonce: *nonce,
             });
-            return Since::Lost {
-                last: last.unwrap_or_else(|| self.push(Token::random(), None, now)),
-            };
+            return Since::lost(last.unwrap_or_else(|| self.push(Token::random(), None, now)));
         };
         let mut after = self.after(at);
         let records: Vec<_> = after.by_ref().take(self.most_at_once).collect();
         let more = after.next().is_some();
-        Since::After { records, more }
+        Since::after(records, more)
     }
 
     fn after(&self, at: Position) -> impl Iterator<Item = Logged> {
         let after = (std::ops::Bound::Excluded(at.id), std::ops::Bound::Unbounded);
         let after = self.log.range::<(u64, u64), _>(after);
-        after.map(|(id, (nonce, record))| Logged {
-            at: Position {
+        after.map(|(id, (nonce, record))| {
+            let at = Position {
                 id: *id,
                 nonce: *nonce,
-            },
-            record: record.clone(),
+            };
+            Logged::new(at, record.clone())
         })
     }
 }
@@ -360,7 +359,7 @@ impl Session for Connected {
         })
     }
 
-    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, Appended> {
         Box::pin(async move {
             let appended = self
                 .step(|server, now| {
@@ -373,7 +372,7 @@ impl Session for Connected {
                         }
                     }
                     let position = server.push(record.nonce, Some(record), now);
-                    (position, server.since(at, now))
+                    Appended::new(position, server.since(at, now))
                 })
                 .await?;
             self.memory.tell();
@@ -383,12 +382,10 @@ impl Session for Connected {
 
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
         Box::pin(async move {
-            self.step(|server, _| Read {
-                occupant: server
-                    .entries
-                    .get(&(self.run, key))
-                    .map(|(entry, _)| entry.clone()),
-                tokens: server.tokens_of(&tags),
+            self.step(|server, _| {
+                let occupant = server.entries.get(&(self.run, key));
+                let occupant = occupant.map(|(entry, _)| entry.clone());
+                Read::new(occupant, server.tokens_of(&tags))
             })
             .await
         })
@@ -428,10 +425,7 @@ impl Session for Connected {
                     record.0
                 };
                 let tokens = tags.into_iter().map(&mut record).collect();
-                Prepared {
-                    tokens,
-                    since: server.since(Some(at), now),
-                }
+                Prepared::new(tokens, server.since(Some(at), now))
             })
             .await
         })
