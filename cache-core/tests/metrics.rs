@@ -112,7 +112,7 @@ async fn all_there_is(cluster: &Cluster) {
     cluster.settled().await;
     cluster.server.flush();
     cluster.pass(3 * SECOND).await;
-    cluster.server.restart(true);
+    cluster.server.restart();
     cluster.pass(3 * SECOND).await;
     let late = || async {
         let late = async {

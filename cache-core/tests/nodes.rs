@@ -290,8 +290,8 @@ async fn a_process_that_ends_has_told_all_or_says_how_much_is_left() {
 async fn a_server_that_was_emptied_loses_no_invalidation() {
     for lose in [
         Memory::flush as fn(&Memory),
-        |server| server.restart(false),
-        |server| server.restart(true),
+        Memory::restart_empty,
+        Memory::restart,
     ] {
         let cluster = Cluster::new(2).await;
         let source = Source::new(1);

@@ -132,13 +132,17 @@ impl Memory {
         self.tell();
     }
 
-    /// Restarts the server: it is another, and every session ends. `keeping`: with what it holds.
-    pub fn restart(&self, keeping: bool) {
+    /// Restarts the server with what it holds: it is another, and every session ends.
+    pub fn restart(&self) {
+        lock(&self.server).run = next_run();
+        self.tell();
+    }
+
+    /// Restarts the server with nothing, as one that saves nothing.
+    pub fn restart_empty(&self) {
         let mut server = lock(&self.server);
         server.run = next_run();
-        if !keeping {
-            server.flush();
-        }
+        server.flush();
         drop(server);
         self.tell();
     }
@@ -154,14 +158,6 @@ impl Memory {
     pub fn flush(&self) {
         lock(&self.server).flush();
         self.tell();
-    }
-
-    /// How many entries and placeholders, tags' records and log records it holds.
-    #[must_use]
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        let mut server = lock(&self.server);
-        server.expire(self.clock.now());
-        (server.entries.len(), server.tokens.len(), server.log.len())
     }
 
     /// The bytes of the entries and placeholders that it holds, for who looks for what must not be there.
