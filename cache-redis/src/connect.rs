@@ -22,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) connection: MultiplexedConnection,
     pub(crate) info: ConnectionInfo,
     pub(crate) epoch: Arc<str>,
+    /// The part of the epoch that can change while the connection lasts.
+    pub(crate) replication: String,
     pub(crate) version: String,
 }
 
@@ -117,8 +119,8 @@ pub(crate) async fn ask<T: FromRedisValue>(
 pub(crate) async fn server(redis: &Redis, info: &ConnectionInfo) -> Result<Server, RemoteError> {
     let mut connection = open(redis, info).await?;
     let identity = IDENTITY.prepare_invoke();
-    let identity = identity.invoke_async::<(String, String, String)>(&mut connection);
-    let (epoch, role, version) = within(redis.connect_timeout, identity).await?;
+    let identity = identity.invoke_async::<(String, String, String, String)>(&mut connection);
+    let (epoch, replication, role, version) = within(redis.connect_timeout, identity).await?;
     if role != "master" {
         let problem = format!("{} is a replica, not a master", info.addr());
         return Err(RemoteError::Moved(problem));
@@ -127,6 +129,7 @@ pub(crate) async fn server(redis: &Redis, info: &ConnectionInfo) -> Result<Serve
         connection,
         info: info.clone(),
         epoch: epoch.into(),
+        replication,
         version,
     })
 }

@@ -103,7 +103,7 @@ impl Connected {
         script
             .key(&*self.log_name)
             .key(self.names.holder())
-            .arg(&*self.log.epoch)
+            .arg(&*self.log.replication)
             .arg(wire::id(at))
             .arg(wire::nonce(at))
             .arg(MOST_AT_ONCE)

@@ -10,6 +10,9 @@ use bytes::Bytes;
 use cache_core::remote::{Position, Record, Remote, RemoteError, Session, Since, Token};
 use cache_redis::Redis;
 use support::{Keeping, Server};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 async fn session(server: &Server) -> Arc<dyn Session> {
     Redis::new(server.url())
@@ -191,23 +194,63 @@ async fn a_connection_that_survives_a_failover_and_back_is_refused() {
     second.command(&["REPLICAOF", "NO", "ONE"]);
     first.replicate(&second);
     first.command(&["REPLICAOF", "NO", "ONE"]);
+    shows_no_log(&*survivor, at).await;
+}
+
+/// Nothing is proven by this session any more, and nothing done.
+async fn shows_no_log(session: &dyn Session, at: Position) {
+    let (tags, long) = (vec!["#a".into()], Duration::from_secs(9));
     for refused in [
-        survivor.since(Some(at)).await.err(),
-        survivor.append(hard("#a"), Some(at)).await.err(),
-        survivor
-            .prepare(
-                vec!["#a".into()],
-                Token::random(),
-                Duration::from_secs(9),
-                at,
-            )
-            .await
-            .err(),
+        session.since(Some(at)).await.err(),
+        session.append(hard("#a"), Some(at)).await.err(),
+        session.prepare(tags, Token::random(), long, at).await.err(),
     ] {
         assert!(
             matches!(refused, Some(RemoteError::Moved(_))),
             "{refused:?}"
         );
+    }
+}
+
+/// A proxy to the port that it is told, which keeps its clients' connections when that changes; 0 leads nowhere.
+async fn proxy_that_keeps(to: watch::Receiver<u16>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut to = to.clone();
+            tokio::spawn(async move {
+                loop {
+                    let port = *to.wait_for(|port| *port != 0).await.unwrap();
+                    let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    tokio::select! {
+                        biased;
+                        _ = to.changed() => {}
+                        _ = copy_bidirectional(&mut client, &mut server) => return,
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_restarted_behind_a_connection_that_lives_on_is_refused() {
+    for options in [&[][..], &["--appendonly", "yes"]] {
+        let mut server = Server::with(options);
+        let (leading, to) = watch::channel(server.port);
+        let redis = Redis::new(proxy_that_keeps(to).await).unwrap();
+        let session = redis.connect("revalidate").await.unwrap();
+        let at = last(&*session).await;
+        session.append(hard("#a"), Some(at)).await.unwrap();
+        // What it saves has its replication id in it.
+        assert!(server.command(&["SAVE"]).starts_with("+OK"));
+        leading.send_replace(0);
+        server.kill();
+        server.start_again(Keeping::All);
+        leading.send_replace(server.port);
+        shows_no_log(&*session, at).await;
     }
 }
 
