@@ -264,3 +264,45 @@ async fn masters_are_replaced_while_nodes_work() {
     }
     traffic.ends().await;
 }
+
+/// One after the other they would take longer than an answer is waited for, and be sent again for ever.
+#[tokio::test]
+async fn many_keys_removed_at_once_are_removed_in_time() {
+    const KEYS: u64 = 2_000;
+    let cluster = Cluster::new().await;
+    let nodes = [(); 2].map(|()| node(cluster.redis()));
+    let version = AtomicU64::new(1);
+    let read = async |node: &Cache, row: u64| {
+        let version = version.load(Ordering::SeqCst);
+        let load = move || async move { Ok::<_, Infallible>(version) };
+        let Ok(read) = node.fetch(("row", row), "1h", ["rows"], load).await;
+        read
+    };
+    for node in &nodes {
+        node.connected().await;
+    }
+    let [near, far] = &nodes;
+    for row in 0..KEYS {
+        assert_eq!(read(near, row).await, 1);
+        if row % 100 == 99 {
+            near.shutdown().await.unwrap();
+        }
+    }
+    version.store(2, Ordering::SeqCst);
+    assert_eq!(read(far, 0).await, 1, "it is found, whoever loaded it");
+
+    let removals: Vec<_> = (0..KEYS).map(|row| near.remove(("row", row))).collect();
+    let mut bookmark = None;
+    for removal in removals {
+        let removed = removal.await.unwrap();
+        assert_eq!(removed.delivery, Delivery::Everywhere);
+        bookmark = removed.bookmark;
+    }
+    let bookmark = bookmark.expect("it was acknowledged");
+    for row in 0..KEYS {
+        assert_eq!(far.read_after(&bookmark, read(far, row)).await, 2);
+    }
+    let [near, far] = [near, far].map(|node| node.stats().remote.unwrap());
+    assert_eq!((near.errors, near.shared), (0, KEYS));
+    assert_eq!(far.learned, 1, "all went as one");
+}
