@@ -344,7 +344,7 @@ impl Node {
 
     /// Counts a value of so many bytes that is larger than the second level takes, and says whose it is.
     #[cold]
-    fn is_too_large(&self, place: &[u8], entry: &Entry, bytes: usize) {
+    fn refuse_too_large(&self, place: &[u8], entry: &Entry, bytes: usize) {
         self.counters.too_large.count();
         let key = self.key_of(place);
         let name = match key.as_ref().map(Key::space) {

@@ -14,8 +14,8 @@
 //! Applications give a remote to [`CacheBuilder::remote`](crate::CacheBuilder::remote) and see no more of this; it is for those who write one.
 //! [`Memory`] is the one in this process: the model of what a server does, and a remote for tests.
 //!
-//! What a session answers is made by `new` and the like, as later releases may add to it. What they add a remote need
-//! not know: without it, it says what it said before.
+//! What a session answers is made by `new` and the like, as later releases may add to it. A remote need not know what
+//! they add: without it, its answer says what it said before.
 
 mod bookmark;
 mod codec;

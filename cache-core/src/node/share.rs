@@ -216,7 +216,7 @@ impl Engine {
         }
         let (above, most) = (node.settings.compress_above, node.settings.max_value);
         let Some((packing, value)) = pack(&value, above, most) else {
-            node.is_too_large(&place.name, entry, value.len());
+            node.refuse_too_large(&place.name, entry, value.len());
             return Err(Unshared::Refused);
         };
         let asked = node.ask(self).ok_or(Unshared::Refused)?;
@@ -267,7 +267,7 @@ impl Engine {
         };
         let sealed = envelope.seal(Token::random()).ok_or(Unshared::Refused)?;
         if sealed.len() > most {
-            node.is_too_large(&place.name, entry, sealed.len());
+            node.refuse_too_large(&place.name, entry, sealed.len());
             return Err(Unshared::Refused);
         }
         let stored = place
