@@ -227,8 +227,8 @@ impl CacheBuilder {
         self
     }
 
-    /// The most bytes of one value in the second level, compressed where it is (default: 1 MiB); larger ones
-    /// stay in the process.
+    /// The most bytes of one value in the second level, compressed where it is (default: 1 MiB). Larger ones
+    /// stay in the process: they are [counted](crate::RemoteStats::too_large), and it is said, once, whose they are.
     pub fn max_remote_bytes(mut self, bytes: usize) -> Self {
         self.node.max_value = bytes;
         self

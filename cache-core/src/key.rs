@@ -179,7 +179,7 @@ impl ScopePath {
     }
 
     fn shown(&self) -> &str {
-        if self.outer.is_none() {
+        if self.path.is_empty() {
             "cache"
         } else {
             &self.shown

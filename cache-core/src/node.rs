@@ -29,16 +29,24 @@ pub(crate) use self::share::Shared;
 use crate::clock::nanos;
 use crate::engine::Engine;
 use crate::entry::{Entry, Unproven};
-use crate::key::{Function, KeyRef, Space};
+use crate::key::{Function, Key, KeyRef, Space};
 use crate::marks::Kind;
-use crate::outward::{tell_remote_answers, warn_local, warn_remote_failed};
+use crate::outward::{tell_remote_answers, warn_local, warn_remote_failed, warn_too_large};
+use crate::path;
 use crate::remote::{Position, Remote, RemoteError, RemoteFormat, Session, Token};
 use crate::stats::{RemoteStats, Told};
 use crate::sync::{Mutex, lock};
 use crate::tag::TagName;
 
-/// Of so many functions and scopes it is said that their values stay here: scopes may be any number.
+/// Of so many functions, scopes and routes it is said that their values stay here: scopes may be any number.
 const MOST_SAID: usize = 100;
+
+/// Why a value stays here, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stays {
+    OfItsType,
+    TooLarge,
+}
 
 /// What a node serves that cannot know what the others invalidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +124,7 @@ pub(crate) struct NodeCounters {
     pub(crate) unreadable: Told,
     pub(crate) shared: Told,
     pub(crate) unshared: Told,
+    pub(crate) too_large: Told,
     pub(crate) local_only: Told,
     pub(crate) errors: Told,
     pub(crate) epochs: Told,
@@ -134,6 +143,7 @@ impl NodeCounters {
             unreadable: Told::new("revalidate_remote_unreadable_total"),
             shared: Told::new("revalidate_remote_shared_total"),
             unshared: Told::new("revalidate_remote_unshared_total"),
+            too_large: Told::new("revalidate_remote_too_large_total"),
             local_only: Told::new("revalidate_remote_local_only_total"),
             errors: Told::new("revalidate_remote_errors_total"),
             epochs: Told::new("revalidate_remote_epochs_total"),
@@ -168,8 +178,8 @@ pub(crate) struct Node {
     kept: AtomicBool,
     /// It was said that the remote fails.
     failing: AtomicBool,
-    /// Whose values cannot go to other nodes: it was said.
-    local: Mutex<HashSet<String>>,
+    /// Whose values do not go to other nodes, and why: it was said.
+    said: Mutex<HashSet<(Stays, String)>>,
 }
 
 impl fmt::Debug for Node {
@@ -202,7 +212,7 @@ impl Node {
             nudge: Notify::new(),
             kept: AtomicBool::new(false),
             failing: AtomicBool::new(false),
-            local: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -316,12 +326,37 @@ impl Node {
             unreadable: counters.unreadable.read(),
             shared: counters.shared.read(),
             unshared: counters.unshared.read(),
+            too_large: counters.too_large.read(),
             local_only: counters.local_only.read(),
             outbox: self.outbox.len() as u64,
             learned: counters.learned.read(),
             epochs: counters.epochs.read(),
             resets: counters.resets.read(),
             errors: counters.errors.read(),
+        }
+    }
+
+    /// Whether it is to be said of these values that they stay here: once, and of so many alone.
+    fn says(&self, why: Stays, name: &str) -> bool {
+        let mut said = lock(&self.said);
+        said.len() < MOST_SAID && said.insert((why, name.to_owned()))
+    }
+
+    /// Counts a value of so many bytes that is larger than the second level takes, and says whose it is.
+    #[cold]
+    fn refuse_too_large(&self, place: &[u8], entry: &Entry, bytes: usize) {
+        self.counters.too_large.count();
+        let key = self.key_of(place);
+        let name = match key.as_ref().map(Key::space) {
+            // Of all responses that is the same.
+            None | Some(Space::Http) => {
+                path::best_known(entry.tags.iter().map(|tag| &**tag.name()))
+            }
+            Some(space) => Some(space.name().into()),
+        };
+        let name = name.unwrap_or("http".into());
+        if self.says(Stays::TooLarge, &name) {
+            warn_too_large(&name, bytes, self.settings.max_value);
         }
     }
 
@@ -380,10 +415,7 @@ impl Engine {
     pub(crate) fn stays_local(&self, space: &Space) {
         let Some(node) = &self.node else { return };
         node.counters.local_only.count();
-        let mut said = lock(&node.local);
-        if said.len() < MOST_SAID && !said.contains(space.name()) {
-            said.insert(space.name().to_owned());
-            drop(said);
+        if node.says(Stays::OfItsType, space.name()) {
             warn_local(space.name());
         }
     }

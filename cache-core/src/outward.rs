@@ -174,6 +174,23 @@ pub(crate) fn warn_local(name: &str) {
     );
 }
 
+/// Says that a value is too large for the remote, of a function, a scope or a route.
+#[cold]
+pub(crate) fn warn_too_large(name: &str, bytes: usize, most: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        name,
+        bytes,
+        most,
+        "its value stays in this process, as it is larger than the remote may hold: raise `max_remote_bytes`"
+    );
+    #[cfg(not(feature = "tracing"))]
+    eprintln!(
+        "revalidate: a value of `{name}` stays in this process, as its {bytes} bytes are more than the {most} that \
+         the remote may hold: raise `max_remote_bytes`"
+    );
+}
+
 /// Says that the remote fails, once until it answers again.
 #[cold]
 pub(crate) fn warn_remote_failed(error: &crate::remote::RemoteError) {

@@ -104,6 +104,12 @@ pub(crate) fn is_path(raw: &str) -> bool {
     raw.starts_with([PAGE, LAYOUT, ROUTE, ROUTE_LAYOUT, UNROUTED])
 }
 
+/// What people know a response by, of the names of its tags: its route, or its path where it has none.
+pub(crate) fn best_known<'a>(tags: impl Iterator<Item = &'a str> + Clone) -> Option<Cow<'a, str>> {
+    let of = |kind| tags.clone().find(|raw| raw.starts_with(kind));
+    of(ROUTE).or_else(|| of(PAGE)).map(crate::tag::shown)
+}
+
 /// The implicit tags of a response at `path`, matched by `route` if a router matched one.
 ///
 /// # Errors
@@ -189,6 +195,20 @@ fn levels(path: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_response_is_known_by_its_route_or_else_by_its_path() {
+        for (route, known) in [
+            (Some("/blog/{slug}"), "route /blog/{slug}"),
+            (None, "path /blog/hello"),
+        ] {
+            let mut tags = vec![TagName::all(), TagName::function("inner")];
+            tags.extend(path_tags("/blog/hello", route).unwrap());
+            let known_by = best_known(tags.iter().map(|tag| &**tag.raw()));
+            assert_eq!(known_by.as_deref(), Some(known));
+        }
+        assert_eq!(best_known(["*", "#blog"].into_iter()), None);
+    }
 
     #[test]
     fn a_path_is_the_same_however_it_is_encoded() {

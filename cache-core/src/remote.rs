@@ -13,6 +13,9 @@
 //!
 //! Applications give a remote to [`CacheBuilder::remote`](crate::CacheBuilder::remote) and see no more of this; it is for those who write one.
 //! [`Memory`] is the one in this process: the model of what a server does, and a remote for tests.
+//!
+//! What a session answers is made by `new` and the like, as later releases may add to it. A remote need not know what
+//! they add: without it, its answer says what it said before.
 
 mod bookmark;
 mod codec;
@@ -108,7 +111,22 @@ pub struct Position {
 
 /// An invalidation as other nodes hear of it. Tags are names with their kinds, as entries carry them;
 /// keys are those of the second level.
+///
+/// A node makes it, and a remote makes it again of what is in its log. All that is invalidated is in `soft`, `hard`
+/// and `keys`: if another field is ever added, a remote that leaves it out loses no invalidation.
+///
+/// ```
+/// # use cache_core as revalidate;
+/// use revalidate::remote::{Record, Token};
+///
+/// let record = Record::new(Token::random(), Token::random())
+///     .hard(["#contacts", "#contact:7"])
+///     .soft(["#statistics"]);
+/// assert_eq!(record.hard.len(), 2);
+/// assert!(record.keys.is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
     /// Which process made it: its own records it need not apply again.
     pub origin: Token,
@@ -122,8 +140,44 @@ pub struct Record {
     pub keys: Vec<Bytes>,
 }
 
+impl Record {
+    /// One that invalidates nothing yet.
+    #[must_use]
+    pub const fn new(origin: Token, nonce: Token) -> Self {
+        Self {
+            origin,
+            nonce,
+            soft: Vec::new(),
+            hard: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Adds tags that are invalidated softly.
+    #[must_use]
+    pub fn soft(mut self, tags: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
+        self.soft.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds tags that are invalidated hard.
+    #[must_use]
+    pub fn hard(mut self, tags: impl IntoIterator<Item = impl Into<Arc<str>>>) -> Self {
+        self.hard.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds keys that are removed.
+    #[must_use]
+    pub fn keys(mut self, keys: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
+        self.keys.extend(keys.into_iter().map(Into::into));
+        self
+    }
+}
+
 /// A record in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Logged {
     /// Where.
     pub at: Position,
@@ -131,10 +185,20 @@ pub struct Logged {
     pub record: Option<Record>,
 }
 
-/// What a log shows to a node that says where it is.
+impl Logged {
+    /// What stands at a position; `None` where it was not understood.
+    #[must_use]
+    pub const fn new(at: Position, record: Option<Record>) -> Self {
+        Self { at, record }
+    }
+}
+
+/// What a log shows to a node that says where it is. There is no third case: a remote that cannot tell whether the
+/// record is there says that it is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     /// The record of that position is there.
+    #[non_exhaustive]
     After {
         /// Those after it, in order.
         records: Vec<Logged>,
@@ -143,14 +207,48 @@ pub enum Since {
     },
     /// It is not there, or the node had none: it was trimmed, or the log is another. A log without a
     /// record was given a first one, as an empty log looks like a lost one.
+    #[non_exhaustive]
     Lost {
         /// The log's last record.
         last: Position,
     },
 }
 
+impl Since {
+    /// The record is there, and these come after it, in order; `more`: and others after these.
+    #[must_use]
+    pub const fn after(records: Vec<Logged>, more: bool) -> Self {
+        Self::After { records, more }
+    }
+
+    /// The record is not there, and this is the log's last one.
+    #[must_use]
+    pub const fn lost(last: Position) -> Self {
+        Self::Lost { last }
+    }
+}
+
+/// What came of an invalidation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// Where its record stands in the log.
+    pub at: Position,
+    /// What the log shows, that record among it.
+    pub since: Since,
+}
+
+impl Appended {
+    /// The record stands there, and the log shows this.
+    #[must_use]
+    pub const fn new(at: Position, since: Since) -> Self {
+        Self { at, since }
+    }
+}
+
 /// What a read of the second level found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Read {
     /// What stands in the entry's place, if anything.
     pub occupant: Option<Bytes>,
@@ -158,13 +256,30 @@ pub struct Read {
     pub tokens: Vec<Option<Token>>,
 }
 
+impl Read {
+    /// What stands in the place, and one token, or none, for each tag that was asked for.
+    #[must_use]
+    pub const fn new(occupant: Option<Bytes>, tokens: Vec<Option<Token>>) -> Self {
+        Self { occupant, tokens }
+    }
+}
+
 /// What allows a value to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Prepared {
     /// The tokens of the tags, in their order.
     pub tokens: Vec<Token>,
     /// What the log shows.
     pub since: Since,
+}
+
+impl Prepared {
+    /// One token for each tag, and what the log shows.
+    #[must_use]
+    pub const fn new(tokens: Vec<Token>, since: Since) -> Self {
+        Self { tokens, since }
+    }
 }
 
 /// Where nodes meet.
@@ -202,7 +317,7 @@ pub trait Session: fmt::Debug + Send + Sync + 'static {
     /// Invalidates: deletes what stands in the places of the keys, gives each tag of which there is a
     /// record the nonce as its new token and appends the record to the log, as one step. A place that is
     /// no part of that step holds no bytes from before it until after it, and is deleted then: nobody can take it.
-    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)>;
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, Appended>;
 
     /// Reads a place and tokens, in any order.
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read>;

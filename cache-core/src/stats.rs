@@ -214,6 +214,9 @@ pub struct RemoteStats {
     pub shared: u64,
     /// Values that were not, as they were overtaken or too large, or as it failed.
     pub unshared: u64,
+    /// Of those, how many were larger than [`max_remote_bytes`](crate::CacheBuilder::max_remote_bytes). It is
+    /// said, once, of which function, scope or route they are.
+    pub too_large: u64,
     /// Loads of values whose type cannot go to other nodes.
     pub local_only: u64,
     /// Tags and keys whose invalidation is not acknowledged yet.

@@ -112,7 +112,7 @@ async fn all_there_is(cluster: &Cluster) {
     cluster.settled().await;
     cluster.server.flush();
     cluster.pass(3 * SECOND).await;
-    cluster.server.restart(true);
+    cluster.server.restart();
     cluster.pass(3 * SECOND).await;
     let late = || async {
         let late = async {
@@ -136,13 +136,14 @@ async fn what_is_counted_of_nodes_is_told_and_what_is_told_is_in_the_guide() {
         .nodes()
         .filter_map(|node| node.stats().remote)
         .collect();
-    let counts: [(&str, Count); 11] = [
+    let counts: [(&str, Count); 12] = [
         ("hits", |stats| stats.hits),
         ("misses", |stats| stats.misses),
         ("refused", |stats| stats.refused),
         ("unreadable", |stats| stats.unreadable),
         ("shared", |stats| stats.shared),
         ("unshared", |stats| stats.unshared),
+        ("too_large", |stats| stats.too_large),
         ("local_only", |stats| stats.local_only),
         ("invalidations", |stats| stats.learned),
         ("epochs", |stats| stats.epochs),

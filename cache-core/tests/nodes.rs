@@ -27,11 +27,31 @@ use std::time::Duration;
 use cache_core::remote::Memory;
 use cache_core::respond::{self, Joined, ResponseKey, Scope, Turn};
 use cache_core::spi::{self, Begun};
-use cache_core::{Cache, Clock, CutOff, Delivery, InvalidateError, KeyPath, Life, Reason, observe};
+use cache_core::{
+    Cache, Clock, CutOff, Delivery, InvalidateError, Invalidation, KeyPath, Life, Reason, observe,
+};
 use cluster::{Cluster, settle};
 use support::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Nodes that each keep a value of a source, 1.
+async fn nodes_that_keep_one(nodes: usize) -> (Cluster, Source) {
+    let (cluster, source) = (Cluster::new(nodes).await, Source::new(1));
+    for node in cluster.nodes() {
+        assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
+    }
+    (cluster, source)
+}
+
+/// Every node reads 2 who has caught up with an invalidation that was acknowledged.
+async fn two_is_everywhere_after(done: &Invalidation, cluster: &Cluster, source: &Source) {
+    let bookmark = done.bookmark.as_ref().expect("it was acknowledged");
+    for node in cluster.nodes() {
+        let read = node.read_after(bookmark, source.fetch(node, "a", ["rows"]));
+        assert_eq!(read.await, 2);
+    }
+}
 
 #[tokio::test]
 async fn a_value_that_one_node_loaded_is_found_by_another() {
@@ -57,19 +77,12 @@ async fn a_value_that_one_node_loaded_is_found_by_another() {
 
 #[tokio::test]
 async fn an_invalidation_is_everywhere_once_it_is_acknowledged() {
-    let cluster = Cluster::new(3).await;
-    let source = Source::new(1);
-    for node in cluster.nodes() {
-        assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
-    }
+    let (cluster, source) = nodes_that_keep_one(3).await;
     source.set(2);
     let done = cluster[0].invalidate_cache("rows").await.unwrap();
     assert_eq!(done.delivery, Delivery::Everywhere);
-    let bookmark = done.bookmark.expect("it was acknowledged");
-    for node in cluster.nodes() {
-        let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
-        assert_eq!(read.await, 2);
-    }
+    two_is_everywhere_after(&done, &cluster, &source).await;
+    let bookmark = done.bookmark.unwrap();
     let next = cluster[1].invalidate_cache("rows").await.unwrap();
     let next = next.bookmark.unwrap();
     assert_eq!(next.epoch(), bookmark.epoch());
@@ -145,11 +158,7 @@ async fn an_invalidation_that_races_a_load_on_another_node_wins() {
     // The load has read 1 and ends now.
     loading.end().await;
     cluster.shared(1).await;
-    let bookmark = done.bookmark.unwrap();
-    for node in cluster.nodes() {
-        let read = node.read_after(&bookmark, source.fetch(node, "a", ["rows"]));
-        assert_eq!(read.await, 2);
-    }
+    two_is_everywhere_after(&done, &cluster, &source).await;
 }
 
 #[tokio::test]
@@ -255,11 +264,7 @@ async fn an_unproven_value_is_served_on_errors_only_where_that_was_asked_for() {
 
 #[tokio::test]
 async fn what_is_not_acknowledged_is_queued_and_delivered_later() {
-    let cluster = Cluster::new(2).await;
-    let source = Source::new(1);
-    for node in cluster.nodes() {
-        assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
-    }
+    let (cluster, source) = nodes_that_keep_one(2).await;
     cluster.shared(0).await;
     cluster.server.set_reachable(false);
     source.set(2);
@@ -294,14 +299,10 @@ async fn a_process_that_ends_has_told_all_or_says_how_much_is_left() {
 async fn a_server_that_was_emptied_loses_no_invalidation() {
     for lose in [
         Memory::flush as fn(&Memory),
-        |server| server.restart(false),
-        |server| server.restart(true),
+        Memory::restart_empty,
+        Memory::restart,
     ] {
-        let cluster = Cluster::new(2).await;
-        let source = Source::new(1);
-        for node in cluster.nodes() {
-            assert_eq!(source.fetch(node, "a", ["rows"]).await, 1);
-        }
+        let (cluster, source) = nodes_that_keep_one(2).await;
         cluster.shared(0).await;
         lose(&cluster.server);
         source.set(2);
@@ -322,40 +323,40 @@ async fn on_path<F: Future>(cache: &Cache, path: &str, read: F) -> F::Output {
     scope.enter(read).await
 }
 
-#[tokio::test]
-async fn what_the_second_level_had_is_older_than_any_path_that_was_dropped() {
-    let cluster = Cluster::new(2).await;
-    let source = Source::new(1);
-    let read = |node: usize| source.fetch(&cluster[node], "a", ["rows"]);
-    assert_eq!(read(0).await, 1);
+/// Two nodes of which one shared 1, and the other has dropped a page since; by now it is 2.
+async fn shared_before_a_page_was_dropped() -> (Cluster, Source) {
+    let (cluster, source) = (Cluster::new(2).await, Source::new(1));
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
     cluster.shared(0).await;
     source.set(2);
     cluster[1].revalidate_path("/page").await.unwrap();
+    (cluster, source)
+}
+
+#[tokio::test]
+async fn what_the_second_level_had_is_older_than_any_path_that_was_dropped() {
+    let (cluster, source) = shared_before_a_page_was_dropped().await;
+    let read = || source.fetch(&cluster[1], "a", ["rows"]);
     // Its value is right for all but the requests of that path, whoever asked for it first.
-    assert_eq!(read(1).await, 1);
-    assert_eq!(on_path(&cluster[1], "/other", read(1)).await, 1);
-    assert_eq!(on_path(&cluster[1], "/page", read(1)).await, 2);
-    assert_eq!((read(1).await, source.loads()), (2, 2));
+    assert_eq!(read().await, 1);
+    assert_eq!(on_path(&cluster[1], "/other", read()).await, 1);
+    assert_eq!(on_path(&cluster[1], "/page", read()).await, 2);
+    assert_eq!((read().await, source.loads()), (2, 2));
 }
 
 #[tokio::test]
 async fn a_request_whose_path_was_dropped_takes_nothing_of_another_that_finds_it_in_the_second_level()
  {
-    let cluster = Cluster::new(2).await;
-    let source = Source::new(1);
-    let read = |node: usize| source.fetch(&cluster[node], "a", ["rows"]);
-    assert_eq!(read(0).await, 1);
-    cluster.shared(0).await;
-    source.set(2);
-    cluster[1].revalidate_path("/page").await.unwrap();
+    let (cluster, source) = shared_before_a_page_was_dropped().await;
+    let read = || source.fetch(&cluster[1], "a", ["rows"]);
     // Both come before the server answers the first.
     cluster.server.set_answering(false);
     let answers = async {
         settle().await;
         cluster.server.set_answering(true);
     };
-    let of_page = on_path(&cluster[1], "/page", read(1));
-    let (first, of_page, ()) = tokio::join!(read(1), of_page, answers);
+    let of_page = on_path(&cluster[1], "/page", read());
+    let (first, of_page, ()) = tokio::join!(read(), of_page, answers);
     assert_eq!((first, of_page), (1, 2));
     assert_eq!(source.loads(), 2);
 }

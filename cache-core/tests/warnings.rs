@@ -100,6 +100,34 @@ async fn a_remote_that_fails_is_told_of_once_and_so_is_its_end() {
     }
 }
 
+#[tokio::test]
+async fn a_value_that_is_too_large_for_the_remote_is_told_of_once() {
+    if !is_inside() {
+        let said = said_by("a_value_that_is_too_large_for_the_remote_is_told_of_once");
+        let told = "a value of `reports` stays in this process, as its 10001 bytes are more than the 10000";
+        assert_eq!(said.matches(told).count(), 1, "{said}");
+        assert_eq!(said.matches("stays in this process").count(), 1, "{said}");
+        return;
+    }
+    let remote = Memory::new();
+    let cache = Cache::builder().remote(remote).max_remote_bytes(10_000);
+    let cache = cache.build();
+    cache.connected().await;
+    let reports = cache.scope("reports");
+    // The bytes of an entry's head count as well.
+    for (key, bytes) in [("too large", 10_001), ("fits", 9_000), ("is full", 10_000)] {
+        let mut random = fastrand::Rng::with_seed(7);
+        let value: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
+        assert!(reports.put(key, value, "1h", ["rows"]).is_stored());
+        cache.shutdown().await.unwrap();
+    }
+    let remote = cache.stats().remote.unwrap();
+    assert_eq!(
+        (remote.shared, remote.unshared, remote.too_large),
+        (1, 2, 2)
+    );
+}
+
 /// Scopes may be as many as an application has users.
 #[tokio::test]
 async fn values_that_stay_local_are_told_once_of_each_scope_and_of_so_many_alone() {

@@ -1,8 +1,8 @@
--- KEYS: log, its holder, records of tags, places of keys. ARGV: epoch, id, nonce, most, nonce of a first record,
+-- KEYS: log, its holder, records of tags, places of keys. ARGV: replication id, id, nonce, most, nonce of a first record,
 -- number of tags, length of the log, origin, nonce of the record, its data. Tokens are new where there is a record.
 local other = moved(ARGV[1])
 if other then return other end
-continued(KEYS[1], KEYS[2], ARGV[1])
+continued(KEYS[1], KEYS[2])
 local tags = tonumber(ARGV[6])
 for i = 3 + tags, #KEYS do redis.call('DEL', KEYS[i]) end
 for i = 3, 2 + tags do redis.call('SET', KEYS[i], ARGV[9], 'XX', 'KEEPTTL') end

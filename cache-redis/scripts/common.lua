@@ -1,12 +1,12 @@
 -- Common to all that show the log; each begins with it. Effects are replicated, not scripts, also by 6.2.
 if redis.replicate_commands then redis.replicate_commands() end
 
--- Who this server is: another after a restart, a failover or a failback.
-local function identity()
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  local replication = redis.call('INFO', 'replication')
-  local id = string.match(replication, 'master_replid:(%x+)')
-  return redis.sha1hex(run .. id), string.match(replication, 'role:(%a+)')
+-- The part of who this server is that can change while a connection to it lasts, and its role. Its run id cannot, and
+-- what a proxy puts in its place without ending the connection has another replication id as well: a master draws one
+-- when it starts, and a replica when it takes over.
+local function replication()
+  local told = redis.call('INFO', 'replication')
+  return string.match(told, 'master_replid:(%x+)'), string.match(told, 'role:(%a+)')
 end
 
 -- The nonce of a record; zeros where it has none that nodes read, so that it is a position all the same.
@@ -46,14 +46,17 @@ local function since(log, id, nonce, most, first)
   return { 0, last[1][1], nonce_of(last[1][2]) }
 end
 
-local function moved(epoch)
-  local id, role = identity()
+-- Whether this is no longer the master that was connected to.
+local function moved(before)
+  local id, role = replication()
   if role ~= 'master' then return redis.error_reply('MOVEDON this server is a ' .. role) end
-  if id ~= epoch then return redis.error_reply('MOVEDON this server is ' .. id) end
+  if id ~= before then return redis.error_reply('MOVEDON this server replicates as ' .. id .. ' by now') end
 end
 
--- Where the slot was another server's in between, this one's log lacks what was written there.
-local function continued(log, holder, epoch)
+-- Where the slot was another server's in between, this one's log lacks what was written there. A log's name ends in its
+-- epoch, 40 digits.
+local function continued(log, holder)
+  local epoch = string.sub(log, -40)
   if redis.call('GET', holder) ~= epoch then
     redis.call('DEL', log)
     redis.call('SET', holder, epoch)

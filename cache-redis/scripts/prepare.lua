@@ -1,8 +1,8 @@
--- KEYS: log, its holder, records of tags. ARGV: epoch, id, nonce, most, nonce of a first record, token of new records,
--- milliseconds that all are to last.
+-- KEYS: log, its holder, records of tags. ARGV: replication id, id, nonce, most, nonce of a first record, token of new
+-- records, milliseconds that all are to last.
 local other = moved(ARGV[1])
 if other then return other end
-continued(KEYS[1], KEYS[2], ARGV[1])
+continued(KEYS[1], KEYS[2])
 local tokens = {}
 for i = 3, #KEYS do
   local token = redis.call('GET', KEYS[i])

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use cache_core::Span;
 use cache_core::remote::{Remote, Reply, Session};
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::connect::connect;
 use crate::error::RedisError;
 #[cfg(feature = "tls")]
-use crate::tls;
+use crate::tls::Tls;
 
 /// A Redis or Valkey, or several that are one: for
 /// [`CacheBuilder::remote`](cache_core::CacheBuilder::remote). Making one connects to nothing.
@@ -26,7 +26,7 @@ pub struct Redis {
     pub(crate) log_length: usize,
     pub(crate) connect_timeout: Duration,
     #[cfg(feature = "tls")]
-    pub(crate) certificates: redis::TlsCertificates,
+    pub(crate) tls: Tls,
     pub(crate) advise: bool,
 }
 
@@ -74,9 +74,14 @@ fn info(address: &str) -> Result<ConnectionInfo, RedisError> {
             "TLS is behind the feature `tls`, of the facade `redis-tls`".into(),
         ));
     }
-    address
+    let info = address
         .into_connection_info()
-        .map_err(|error| wrong(error.detail().unwrap_or(error.category()).to_owned()))
+        .map_err(|error| wrong(error.detail().unwrap_or(error.category()).to_owned()))?;
+    if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
+        let instead = "whoever answers would be trusted by `#insecure`: give the server's authority to `Redis::tls_ca`";
+        return Err(wrong(instead.into()));
+    }
+    Ok(info)
 }
 
 fn infos(
@@ -97,7 +102,7 @@ impl Redis {
             log_length: 10_000,
             connect_timeout: Duration::from_secs(2),
             #[cfg(feature = "tls")]
-            certificates: tls::NONE,
+            tls: Tls::default(),
             advise: true,
         }
     }
@@ -170,7 +175,8 @@ impl Redis {
     }
 }
 
-/// Certificates, for servers at `rediss://`.
+/// Certificates, for servers at `rediss://`. The cryptography is that of rustls's provider which the application has
+/// installed as its process's default, else *ring*'s; none is installed for it.
 #[cfg(feature = "tls")]
 impl Redis {
     /// Whose certificates servers may have, in PEM: one authority or several, instead of those that the
@@ -195,7 +201,7 @@ impl Redis {
     /// [`RedisError::NoTls`] where no address is `rediss://`.
     pub fn tls_ca(mut self, pem: impl AsRef<[u8]>) -> Result<Self, RedisError> {
         self.needs_tls("tls_ca")?;
-        self.certificates.root_cert = Some(tls::authorities(pem.as_ref())?);
+        self.tls.trust(pem.as_ref())?;
         Ok(self)
     }
 
@@ -213,7 +219,7 @@ impl Redis {
         key: impl AsRef<[u8]>,
     ) -> Result<Self, RedisError> {
         self.needs_tls("tls_client")?;
-        self.certificates.client_tls = Some(tls::client(certificate.as_ref(), key.as_ref())?);
+        self.tls.show(certificate.as_ref(), key.as_ref())?;
         Ok(self)
     }
 
@@ -230,8 +236,8 @@ impl Redis {
 }
 
 #[cfg(feature = "tls")]
-pub(crate) fn has_tls(info: &ConnectionInfo) -> bool {
-    matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. })
+fn has_tls(info: &ConnectionInfo) -> bool {
+    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
 }
 
 impl Remote for Redis {

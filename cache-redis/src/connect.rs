@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::remote::RemoteError;
+#[cfg(feature = "tls")]
+use redis::ConnectionAddr;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue};
 
-#[cfg(feature = "tls")]
-use crate::config::has_tls;
 use crate::config::{Redis, Site};
 use crate::error::told;
 use crate::names::Names;
@@ -22,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) connection: MultiplexedConnection,
     pub(crate) info: ConnectionInfo,
     pub(crate) epoch: Arc<str>,
+    /// The part of the epoch that can change while the connection lasts.
+    pub(crate) replication: String,
     pub(crate) version: String,
 }
 
@@ -48,35 +50,33 @@ pub(crate) async fn connect(redis: &Redis, namespace: &str) -> Result<Connected,
     Ok(Connected::new(redis, names, log, shards))
 }
 
-impl Redis {
-    fn client(&self, info: &ConnectionInfo) -> redis::RedisResult<Client> {
-        #[cfg(feature = "tls")]
-        if has_tls(info) {
-            // Where another part of the application chose one, that stays.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            return Client::build_with_tls(info.clone(), self.certificates.clone());
-        }
-        Client::open(info.clone())
-    }
-}
-
 /// A connection that does not reconnect.
 pub(crate) async fn open(
     redis: &Redis,
     info: &ConnectionInfo,
 ) -> Result<MultiplexedConnection, RemoteError> {
     let limit = redis.connect_timeout;
-    let client = redis.client(info).map_err(|error| told(&error, limit))?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(limit))
         // Each answer is waited for by who asked.
         .set_response_timeout(None);
-    within(
-        limit,
-        client.get_multiplexed_async_connection_with_config(&config),
-    )
-    .await
-    .map_err(|error| at(info, error))
+    let opened = async {
+        #[cfg(feature = "tls")]
+        if let ConnectionAddr::TcpTls { host, port, .. } = info.addr() {
+            let stream = redis.tls.connect(host, *port).await?;
+            let user = info.redis_settings();
+            let (connection, carrying) =
+                MultiplexedConnection::new_with_config(user, stream, config).await?;
+            // It ends with the last copy of the connection.
+            tokio::spawn(carrying);
+            return Ok(connection);
+        }
+        let client = Client::open(info.clone())?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        connection.await
+    };
+    let opened = within(limit, opened).await;
+    opened.map_err(|error| at(info, error))
 }
 
 /// With the address where it was, which says nothing of a password.
@@ -117,8 +117,8 @@ pub(crate) async fn ask<T: FromRedisValue>(
 pub(crate) async fn server(redis: &Redis, info: &ConnectionInfo) -> Result<Server, RemoteError> {
     let mut connection = open(redis, info).await?;
     let identity = IDENTITY.prepare_invoke();
-    let identity = identity.invoke_async::<(String, String, String)>(&mut connection);
-    let (epoch, role, version) = within(redis.connect_timeout, identity).await?;
+    let identity = identity.invoke_async::<(String, String, String, String)>(&mut connection);
+    let (epoch, replication, role, version) = within(redis.connect_timeout, identity).await?;
     if role != "master" {
         let problem = format!("{} is a replica, not a master", info.addr());
         return Err(RemoteError::Moved(problem));
@@ -127,6 +127,7 @@ pub(crate) async fn server(redis: &Redis, info: &ConnectionInfo) -> Result<Serve
         connection,
         info: info.clone(),
         epoch: epoch.into(),
+        replication,
         version,
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::remote::{
-    Logged, Position, Prepared, Read, Record, RemoteError, Reply, Session, Since, Token,
+    Appended, Logged, Position, Prepared, Read, Record, RemoteError, Reply, Session, Since, Token,
 };
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, ScriptInvocation, Value};
@@ -103,7 +103,7 @@ impl Connected {
         script
             .key(&*self.log_name)
             .key(self.names.holder())
-            .arg(&*self.log.epoch)
+            .arg(&*self.log.replication)
             .arg(wire::id(at))
             .arg(wire::nonce(at))
             .arg(MOST_AT_ONCE)
@@ -229,7 +229,7 @@ impl Session for Connected {
         })
     }
 
-    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, Appended> {
         Box::pin(async move {
             let mut script = self.showing(&APPEND, at);
             let tags = record.hard.iter().chain(&record.soft);
@@ -260,7 +260,8 @@ impl Session for Connected {
                 id: wire::parsed_id(&id).ok_or_else(misunderstood)?,
                 nonce: record.nonce,
             };
-            Ok((position, wire::since(&since).ok_or_else(misunderstood)?))
+            let since = wire::since(&since).ok_or_else(misunderstood)?;
+            Ok(Appended::new(position, since))
         })
     }
 
@@ -272,10 +273,7 @@ impl Session for Connected {
                 get.arg(name);
                 let occupant = self.query::<Option<Vec<u8>>>(&server.connection, &get);
                 let (occupant, tokens) = tokio::join!(occupant, self.tokens(tags));
-                return Ok(Read {
-                    occupant: occupant?.map(Bytes::from),
-                    tokens: tokens?,
-                });
+                return Ok(Read::new(occupant?.map(Bytes::from), tokens?));
             }
             // One server has all of it: one command, and one reply.
             let mut both = redis::cmd("MGET");
@@ -329,10 +327,10 @@ impl Session for Connected {
             let answer = self.invoke(&self.log.connection, &script);
             let (tokens, since): (Value, Value) = answer.await?;
             let tokens = wire::tokens(&tokens).and_then(|tokens| tokens.into_iter().collect());
-            Ok(Prepared {
-                tokens: tokens.ok_or_else(misunderstood)?,
-                since: wire::since(&since).ok_or_else(misunderstood)?,
-            })
+            Ok(Prepared::new(
+                tokens.ok_or_else(misunderstood)?,
+                wire::since(&since).ok_or_else(misunderstood)?,
+            ))
         })
     }
 

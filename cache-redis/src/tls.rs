@@ -1,21 +1,37 @@
-//! Certificates of one's own: checked when they are given, as no connection would say more of them later.
+//! Connections by TLS. They are made here, as the driver would have rustls go by a default of the whole process, and
+//! install one where there is none: what an application installs for itself after that fails.
+//!
+//! Certificates of one's own are checked when they are given, as no connection would say more of them later.
 
 use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
 
-use redis::{ClientTlsConfig, TlsCertificates};
-use rustls::RootCertStore;
-use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{Error, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::error::RedisError;
 
-/// None: the system's authorities, and nothing to show.
-pub(crate) const NONE: TlsCertificates = TlsCertificates {
-    client_tls: None,
-    root_cert: None,
-};
+/// Whom this process trusts, and what it shows.
+#[derive(Clone, Default)]
+pub(crate) struct Tls {
+    /// None: those of the system.
+    authorities: Option<Arc<RootCertStore>>,
+    /// A certificate with those between it and its authority, and its key.
+    shown: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
+}
+
+/// The application's, where it has installed one.
+fn provider() -> Arc<CryptoProvider> {
+    let installed = CryptoProvider::get_default();
+    installed.map_or_else(|| Arc::new(ring::default_provider()), Arc::clone)
+}
 
 fn wrong(of: &'static str, problem: impl Display) -> RedisError {
     RedisError::Certificate {
@@ -36,30 +52,65 @@ fn certificates(of: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'stat
     Ok(certificates)
 }
 
-/// As the driver takes it.
-pub(crate) fn authorities(pem: &[u8]) -> Result<Vec<u8>, RedisError> {
-    const OF: &str = "tls_ca";
+/// Those that the system trusts. Some that cannot be read are left out, as long as there are others.
+fn of_the_system() -> io::Result<Arc<RootCertStore>> {
+    let mut found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
-    for certificate in certificates(OF, pem)? {
-        store.add(certificate).map_err(|error| wrong(OF, error))?;
+    let (added, _) = store.add_parsable_certificates(found.certs);
+    match found.errors.pop() {
+        Some(error) if added == 0 => Err(io::Error::other(error)),
+        _ => Ok(Arc::new(store)),
     }
-    Ok(pem.to_vec())
 }
 
-/// As the driver takes it.
-pub(crate) fn client(certificate: &[u8], key: &[u8]) -> Result<ClientTlsConfig, RedisError> {
-    const OF: &str = "tls_client";
-    let chain = certificates(OF, certificate)?;
-    let parsed = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-        Error::NoItemsFound => wrong(OF, "no `-----BEGIN PRIVATE KEY-----` in the key"),
-        // What it says may show what it read.
-        _ => wrong(OF, "the key is damaged"),
-    })?;
-    CertifiedKey::from_der(chain, parsed, &default_provider()).map_err(|error| wrong(OF, error))?;
-    Ok(ClientTlsConfig {
-        client_cert: certificate.to_vec(),
-        client_key: key.to_vec(),
-    })
+impl Tls {
+    pub(crate) fn trust(&mut self, pem: &[u8]) -> Result<(), RedisError> {
+        const OF: &str = "tls_ca";
+        let mut store = RootCertStore::empty();
+        for certificate in certificates(OF, pem)? {
+            store.add(certificate).map_err(|error| wrong(OF, error))?;
+        }
+        self.authorities = Some(Arc::new(store));
+        Ok(())
+    }
+
+    pub(crate) fn show(&mut self, certificate: &[u8], key: &[u8]) -> Result<(), RedisError> {
+        const OF: &str = "tls_client";
+        let chain = certificates(OF, certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            Error::NoItemsFound => wrong(OF, "no `-----BEGIN PRIVATE KEY-----` in the key"),
+            // What it says may show what it read.
+            _ => wrong(OF, "the key is damaged"),
+        })?;
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider())
+            .map_err(|error| wrong(OF, error))?;
+        self.shown = Some((chain, Arc::new(key)));
+        Ok(())
+    }
+
+    fn config(&self) -> io::Result<ClientConfig> {
+        let authorities = match &self.authorities {
+            Some(authorities) => Arc::clone(authorities),
+            None => of_the_system()?,
+        };
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(authorities);
+        match &self.shown {
+            Some((chain, key)) => config
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(io::Error::other),
+            None => Ok(config.with_no_client_auth()),
+        }
+    }
+
+    pub(crate) async fn connect(&self, host: &str, port: u16) -> io::Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(Arc::new(self.config()?));
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let stream = TcpStream::connect((host, port)).await?;
+        connector.connect(name, stream).await
+    }
 }
 
 /// What to do about a failure of TLS, by how rustls tells it.

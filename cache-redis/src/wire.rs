@@ -26,10 +26,6 @@ fn boxed(names: &[Arc<str>]) -> Vec<Box<str>> {
     names.iter().map(|name| Box::from(&**name)).collect()
 }
 
-fn shared(names: Vec<Box<str>>) -> Vec<Arc<str>> {
-    names.into_iter().map(Arc::from).collect()
-}
-
 pub(crate) fn hex(token: Token) -> String {
     HEXLOWER.encode(&token.0)
 }
@@ -99,39 +95,30 @@ fn logged(value: &Value) -> Option<Logged> {
         let data: Data = serde_json::from_slice(data).ok()?;
         let keys = data.keys.iter();
         let keys = keys.map(|key| HEXLOWER.decode(key.as_bytes()).map(Bytes::from));
-        Some(Record {
-            origin: field(b"o").and_then(token)?,
-            nonce: nonce?,
-            keys: keys.collect::<Result<_, _>>().ok()?,
-            hard: shared(data.hard),
-            soft: shared(data.soft),
-        })
+        let record = Record::new(field(b"o").and_then(token)?, nonce?)
+            .hard(data.hard)
+            .soft(data.soft)
+            .keys(keys.collect::<Result<Vec<_>, _>>().ok()?);
+        Some(record)
     };
-    Some(Logged {
-        at: Position {
-            id: parsed_id(id)?,
-            nonce: nonce.unwrap_or(Token([0; 16])),
-        },
-        record: record(),
-    })
+    let at = Position {
+        id: parsed_id(id)?,
+        nonce: nonce.unwrap_or(Token([0; 16])),
+    };
+    Some(Logged::new(at, record()))
 }
 
 /// What the log showed.
 pub(crate) fn since(value: &Value) -> Option<Since> {
     match array(value)? {
         [Value::Int(1), Value::Int(more), records] => {
-            let records = array(records)?.iter().map(logged);
-            Some(Since::After {
-                records: records.collect::<Option<_>>()?,
-                more: *more != 0,
-            })
+            let records = self::records(records)?;
+            Some(Since::after(records, *more != 0))
         }
-        [Value::Int(0), id, nonce] => Some(Since::Lost {
-            last: Position {
-                id: parsed_id(id)?,
-                nonce: token(text(nonce)?).unwrap_or(Token([0; 16])),
-            },
-        }),
+        [Value::Int(0), id, nonce] => Some(Since::lost(Position {
+            id: parsed_id(id)?,
+            nonce: token(text(nonce)?).unwrap_or(Token([0; 16])),
+        })),
         _ => None,
     }
 }
@@ -156,7 +143,7 @@ pub(crate) fn occupied(value: Value) -> Option<Read> {
         Value::BulkString(bytes) => Some(bytes.into()),
         _ => return None,
     };
-    Some(Read { occupant, tokens })
+    Some(Read::new(occupant, tokens))
 }
 
 /// The records of a stream, as `XREAD` gives them; none where it waited in vain.
@@ -193,13 +180,10 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let record = Record {
-            origin: Token([1; 16]),
-            nonce: Token([2; 16]),
-            soft: vec!["#soft".into()],
-            hard: vec!["#\"hard\"\n".into(), "*".into()],
-            keys: vec![Bytes::from_static(b"\0key")],
-        };
+        let record = Record::new(Token([1; 16]), Token([2; 16]))
+            .soft(["#soft"])
+            .hard(["#\"hard\"\n", "*"])
+            .keys([&b"\0key"[..]]);
         let (origin, nonce, data) = (hex(record.origin), hex(record.nonce), data(&record));
         let written = [("v", "1"), ("o", &*origin), ("n", &*nonce), ("d", &*data)];
         let read = logged(&fields(&written)).unwrap();

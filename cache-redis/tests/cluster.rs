@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use application::{BOUND, LIMIT, node};
 use cache_core::{Cache, Delivery};
 use cluster::Cluster;
-use support::until;
+use support::{Server, until};
 use tokio::task::JoinHandle;
 
 /// Read under keys of their own, so in slots of their own.
@@ -263,4 +263,64 @@ async fn masters_are_replaced_while_nodes_work() {
         traffic.loses(false);
     }
     traffic.ends().await;
+}
+
+/// How often the servers have read what clients sent: of many commands that come together, seldom.
+fn reads(cluster: &Cluster) -> u64 {
+    let of = |server: &Server| {
+        let stats = server.command(&["INFO", "stats"]);
+        let mut lines = stats.lines();
+        let reads = lines.find_map(|line| line.strip_prefix("total_reads_processed:"));
+        reads.unwrap().parse::<u64>().unwrap()
+    };
+    cluster.0.iter().map(of).sum()
+}
+
+/// One after the other they could take longer than an answer is waited for, and be sent again for ever.
+#[tokio::test]
+async fn many_keys_removed_at_once_are_removed_in_time() {
+    const KEYS: u64 = 500;
+    let cluster = Cluster::new().await;
+    let nodes = [(); 2].map(|()| node(cluster.redis()));
+    let version = AtomicU64::new(1);
+    let read = async |node: &Cache, row: u64| {
+        let version = version.load(Ordering::SeqCst);
+        let load = move || async move { Ok::<_, Infallible>(version) };
+        let Ok(read) = node.fetch(("row", row), "1h", ["rows"], load).await;
+        read
+    };
+    for node in &nodes {
+        node.connected().await;
+    }
+    let [near, far] = &nodes;
+    for row in 0..KEYS {
+        assert_eq!(read(near, row).await, 1);
+        if row % 100 == 99 {
+            near.shutdown().await.unwrap();
+        }
+    }
+    version.store(2, Ordering::SeqCst);
+    let remote = |node: &Cache| node.stats().remote.unwrap();
+    // One may be missing, of a machine that has much else to do.
+    for row in 0..10 {
+        read(far, row).await;
+    }
+    assert!(remote(near).shared > KEYS / 2 && remote(far).hits > 5);
+
+    let (before, errors) = (reads(&cluster), remote(near).errors);
+    let removals: Vec<_> = (0..KEYS).map(|row| near.remove(("row", row))).collect();
+    let mut bookmark = None;
+    for removal in removals {
+        let removed = removal.await.unwrap();
+        assert_eq!(removed.delivery, Delivery::Everywhere);
+        bookmark = removed.bookmark;
+    }
+    let took = reads(&cluster) - before;
+    assert!(took < KEYS / 2, "{took} reads");
+    assert_eq!(remote(near).errors, errors);
+    let bookmark = bookmark.expect("it was acknowledged");
+    for row in 0..KEYS {
+        assert_eq!(far.read_after(&bookmark, read(far, row)).await, 2);
+    }
+    assert_eq!(remote(far).learned, 1, "all went as one");
 }

@@ -6,21 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::remote::{Memory, Position, Record, Remote, Session, Since, Token};
+use cache_core::remote::{Logged, Memory, Position, Record, Remote, Session, Since, Token};
 use cache_redis::Redis;
 use support::Server;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn record(hard: &[&str], soft: &[&str], keys: &[&'static [u8]]) -> Record {
-    let names = |names: &[&str]| names.iter().map(|&name| Arc::from(name)).collect();
-    Record {
-        origin: Token::random(),
-        nonce: Token::random(),
-        hard: names(hard),
-        soft: names(soft),
-        keys: keys.iter().map(|&key| Bytes::from_static(key)).collect(),
-    }
+    Record::new(Token::random(), Token::random())
+        .hard(hard.iter().copied())
+        .soft(soft.iter().copied())
+        .keys(keys.iter().copied())
 }
 
 fn names(names: &[&str]) -> Vec<Arc<str>> {
@@ -29,7 +25,7 @@ fn names(names: &[&str]) -> Vec<Arc<str>> {
 
 async fn last(session: &dyn Session) -> Position {
     match session.since(None).await.unwrap() {
-        Since::Lost { last } => last,
+        Since::Lost { last, .. } => last,
         Since::After { .. } => panic!("a node without a position has lost it"),
     }
 }
@@ -48,11 +44,7 @@ async fn an_empty_log_is_given_a_first_record() {
         let first = last(&*session).await;
         assert_eq!(last(&*session).await, first);
         let since = session.since(Some(first)).await.unwrap();
-        let none = Since::After {
-            records: Vec::new(),
-            more: false,
-        };
-        assert_eq!(since, none);
+        assert_eq!(since, Since::after(Vec::new(), false));
     })
     .await;
 }
@@ -62,24 +54,18 @@ async fn records_come_in_order_after_a_position() {
     on_both(async |session| {
         let first = last(&*session).await;
         let (one, two) = (record(&["#a"], &["#b"], &[b"k"]), record(&["*"], &[], &[]));
-        let (at_one, since) = session.append(one.clone(), Some(first)).await.unwrap();
-        assert!(matches!(since, Since::After { records, more: false } if records.len() == 1));
-        let (at_two, _) = session.append(two.clone(), None).await.unwrap();
+        let appended = session.append(one.clone(), Some(first)).await.unwrap();
+        let at_one = appended.at;
+        let shown = vec![Logged::new(at_one, Some(one.clone()))];
+        assert_eq!(appended.since, Since::after(shown, false));
+        let at_two = session.append(two.clone(), None).await.unwrap().at;
         assert!(at_one < at_two);
-        let Since::After { records, more } = session.since(Some(first)).await.unwrap() else {
-            panic!("the first record is there");
-        };
-        let read: Vec<_> = records
-            .iter()
-            .map(|logged| (logged.at, logged.record.clone()))
-            .collect();
-        assert_eq!(
-            (read, more),
-            (
-                vec![(at_one, Some(one)), (at_two, Some(two.clone()))],
-                false
-            )
-        );
+        let both = vec![
+            Logged::new(at_one, Some(one)),
+            Logged::new(at_two, Some(two.clone())),
+        ];
+        let since = session.since(Some(first)).await.unwrap();
+        assert_eq!(since, Since::after(both, false));
         let followed = session.follow(at_one, MINUTE).await.unwrap();
         assert_eq!(followed.len(), 1);
         assert_eq!(followed[0].record, Some(two));
@@ -91,18 +77,14 @@ async fn records_come_in_order_after_a_position() {
 async fn a_position_is_known_by_its_nonce_as_well() {
     on_both(async |session| {
         let first = last(&*session).await;
-        let (at, _) = session
-            .append(record(&["#a"], &[], &[]), Some(first))
-            .await
-            .unwrap();
+        let record = record(&["#a"], &[], &[]);
+        let at = session.append(record, Some(first)).await.unwrap().at;
         let other = Position {
             nonce: Token::random(),
             ..first
         };
-        assert_eq!(
-            session.since(Some(other)).await.unwrap(),
-            Since::Lost { last: at }
-        );
+        let since = session.since(Some(other)).await.unwrap();
+        assert_eq!(since, Since::lost(at));
     })
     .await;
 }
@@ -119,7 +101,7 @@ async fn more_than_fit_one_reply_come_in_several() {
         }
         let mut seen = 0;
         loop {
-            let Since::After { records, more } = session.since(Some(at)).await.unwrap() else {
+            let Since::After { records, more, .. } = session.since(Some(at)).await.unwrap() else {
                 panic!("nothing was trimmed");
             };
             seen += records.len();
@@ -143,7 +125,7 @@ async fn following_waits_for_the_next_record_and_no_longer_than_asked() {
             session.follow(at, MINUTE),
             session.append(record(&["#a"], &[], &[]), None),
         );
-        assert_eq!(followed.unwrap()[0].at, appended.unwrap().0);
+        assert_eq!(followed.unwrap()[0].at, appended.unwrap().at);
     })
     .await;
 }

@@ -29,6 +29,16 @@ async fn nodes(server: &Server, count: usize) -> Vec<Cache> {
     nodes
 }
 
+/// A row that each of these nodes has read, and so keeps.
+async fn row_kept_by(nodes: &[Cache]) -> Row {
+    let row = Row::default();
+    row.set(1);
+    for node in nodes {
+        assert_eq!(row.read(node).await, 1);
+    }
+    row
+}
+
 /// A node beside the server, and one behind a proxy.
 async fn near_and_far(server: &Server) -> (Proxy, Cache, Cache) {
     let proxy = Proxy::to(server.port).await;
@@ -142,11 +152,7 @@ async fn a_server_killed_and_started_again_loses_no_invalidation() {
     for keeping in [Keeping::Nothing, Keeping::All] {
         let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
         let nodes = nodes(&server, 2).await;
-        let row = Row::default();
-        row.set(1);
-        for node in &nodes {
-            assert_eq!(row.read(node).await, 1);
-        }
+        let row = row_kept_by(&nodes).await;
         nodes[0].shutdown().await.unwrap();
         server.kill();
         assert_eq!(change(&row, 2, &nodes[0]).await, Delivery::Queued);
@@ -161,11 +167,7 @@ async fn a_server_killed_and_started_again_loses_no_invalidation() {
 async fn a_stopped_server_delays_what_it_acknowledges_and_nothing_else() {
     let server = Server::new();
     let nodes = nodes(&server, 2).await;
-    let row = Row::default();
-    row.set(1);
-    for node in &nodes {
-        assert_eq!(row.read(node).await, 1);
-    }
+    let row = row_kept_by(&nodes).await;
     server.signal("-STOP");
     assert_eq!(change(&row, 2, &nodes[0]).await, Delivery::Queued);
     // Ten seconds in which the application is answered.
@@ -194,11 +196,7 @@ async fn an_emptied_server_and_killed_connections_lose_no_invalidation() {
     ] {
         let server = Server::new();
         let nodes = nodes(&server, 2).await;
-        let row = Row::default();
-        row.set(1);
-        for node in &nodes {
-            assert_eq!(row.read(node).await, 1);
-        }
+        let row = row_kept_by(&nodes).await;
         nodes[0].shutdown().await.unwrap();
         server.command(fault);
         let _ = change(&row, 2, &nodes[0]).await;
@@ -211,9 +209,7 @@ async fn an_emptied_server_and_killed_connections_lose_no_invalidation() {
 async fn a_trimmed_log_resets_who_missed_it_alone() {
     let server = Server::new();
     let (proxy, near, far) = near_and_far(&server).await;
-    let row = Row::default();
-    row.set(1);
-    assert_eq!(row.read(&far).await, 1);
+    let row = row_kept_by(std::slice::from_ref(&far)).await;
     proxy.cut_answers(true);
     for value in 2..10 {
         change(&row, value, &near).await;
@@ -234,9 +230,7 @@ async fn a_trimmed_log_resets_who_missed_it_alone() {
 async fn a_node_that_hears_nothing_serves_nothing_older_than_the_bound() {
     let server = Server::new();
     let (proxy, near, far) = near_and_far(&server).await;
-    let row = Row::default();
-    row.set(1);
-    assert_eq!(row.read(&far).await, 1);
+    let row = row_kept_by(std::slice::from_ref(&far)).await;
     // What it sends arrives, what is sent to it does not.
     proxy.cut_answers(true);
     assert_eq!(change(&row, 2, &near).await, Delivery::Everywhere);
@@ -284,11 +278,7 @@ async fn a_full_server_evicts_and_no_value_is_old() {
 async fn a_full_disk_delays_what_it_refuses_and_nothing_else() {
     let server = Server::new();
     let nodes = nodes(&server, 2).await;
-    let row = Row::default();
-    row.set(1);
-    for node in &nodes {
-        assert_eq!(row.read(node).await, 1);
-    }
+    let row = row_kept_by(&nodes).await;
     nodes[0].shutdown().await.unwrap();
     server.fill_disk(true);
     // Longer than what is known holds.
@@ -326,11 +316,7 @@ async fn a_failover_to_a_replica_that_missed_the_last_writes_loses_no_invalidati
     for node in &nodes {
         node.connected().await;
     }
-    let row = Row::default();
-    row.set(1);
-    for node in &nodes {
-        assert_eq!(row.read(node).await, 1);
-    }
+    let row = row_kept_by(&nodes).await;
     nodes[0].shutdown().await.unwrap();
     // From here on the replica misses what the master acknowledges.
     second.command(&["REPLICAOF", "NO", "ONE"]);

@@ -10,6 +10,9 @@ use bytes::Bytes;
 use cache_core::remote::{Position, Record, Remote, RemoteError, Session, Since, Token};
 use cache_redis::Redis;
 use support::{Keeping, Server};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 async fn session(server: &Server) -> Arc<dyn Session> {
     Redis::new(server.url())
@@ -21,19 +24,13 @@ async fn session(server: &Server) -> Arc<dyn Session> {
 
 async fn last(session: &dyn Session) -> Position {
     match session.since(None).await.unwrap() {
-        Since::Lost { last } => last,
+        Since::Lost { last, .. } => last,
         Since::After { .. } => panic!("a node without a position has lost it"),
     }
 }
 
 fn hard(tag: &str) -> Record {
-    Record {
-        origin: Token::random(),
-        nonce: Token::random(),
-        hard: vec![tag.into()],
-        soft: Vec::new(),
-        keys: Vec::new(),
-    }
+    Record::new(Token::random(), Token::random()).hard([tag])
 }
 
 #[tokio::test]
@@ -67,7 +64,7 @@ async fn an_emptied_server_is_the_same_with_another_log() {
     let session = session(&server).await;
     let at = last(&*session).await;
     server.command(&["FLUSHALL"]);
-    let Since::Lost { last } = session.since(Some(at)).await.unwrap() else {
+    let Since::Lost { last, .. } = session.since(Some(at)).await.unwrap() else {
         panic!("the log is gone");
     };
     assert_ne!(last.nonce, at.nonce);
@@ -123,14 +120,13 @@ async fn large_records_come_in_several_answers() {
     let mut sent = Vec::new();
     for key in 0..3 {
         // In the log it is twice as long, and two are more than a mebibyte.
-        let keys = vec![Bytes::from(vec![key; 1 << 18])];
-        let record = Record { keys, ..hard("#a") };
+        let record = hard("#a").keys([vec![key; 1 << 18]]);
         session.append(record.clone(), None).await.unwrap();
         sent.push(record);
     }
     let mut heard = Vec::new();
     while heard.len() < sent.len() {
-        let Since::After { records, more } = session.since(Some(at)).await.unwrap() else {
+        let Since::After { records, more, .. } = session.since(Some(at)).await.unwrap() else {
             panic!("it is the same log");
         };
         assert_eq!(records.len(), 1);
@@ -198,23 +194,63 @@ async fn a_connection_that_survives_a_failover_and_back_is_refused() {
     second.command(&["REPLICAOF", "NO", "ONE"]);
     first.replicate(&second);
     first.command(&["REPLICAOF", "NO", "ONE"]);
+    shows_no_log(&*survivor, at).await;
+}
+
+/// Nothing is proven by this session any more, and nothing done.
+async fn shows_no_log(session: &dyn Session, at: Position) {
+    let (tags, long) = (vec!["#a".into()], Duration::from_secs(9));
     for refused in [
-        survivor.since(Some(at)).await.err(),
-        survivor.append(hard("#a"), Some(at)).await.err(),
-        survivor
-            .prepare(
-                vec!["#a".into()],
-                Token::random(),
-                Duration::from_secs(9),
-                at,
-            )
-            .await
-            .err(),
+        session.since(Some(at)).await.err(),
+        session.append(hard("#a"), Some(at)).await.err(),
+        session.prepare(tags, Token::random(), long, at).await.err(),
     ] {
         assert!(
             matches!(refused, Some(RemoteError::Moved(_))),
             "{refused:?}"
         );
+    }
+}
+
+/// A proxy to the port that it is told, which keeps its clients' connections when that changes; 0 leads nowhere.
+async fn proxy_that_keeps(to: watch::Receiver<u16>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut to = to.clone();
+            tokio::spawn(async move {
+                loop {
+                    let port = *to.wait_for(|port| *port != 0).await.unwrap();
+                    let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    tokio::select! {
+                        biased;
+                        _ = to.changed() => {}
+                        _ = copy_bidirectional(&mut client, &mut server) => return,
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_server_restarted_behind_a_connection_that_lives_on_is_refused() {
+    for options in [&[][..], &["--appendonly", "yes"]] {
+        let mut server = Server::with(options);
+        let (leading, to) = watch::channel(server.port);
+        let redis = Redis::new(proxy_that_keeps(to).await).unwrap();
+        let session = redis.connect("revalidate").await.unwrap();
+        let at = last(&*session).await;
+        session.append(hard("#a"), Some(at)).await.unwrap();
+        // What it saves has its replication id in it.
+        assert!(server.command(&["SAVE"]).starts_with("+OK"));
+        leading.send_replace(0);
+        server.kill();
+        server.start_again(Keeping::All);
+        leading.send_replace(server.port);
+        shows_no_log(&*session, at).await;
     }
 }
 
@@ -303,8 +339,7 @@ async fn a_user_with_the_documented_rights_may_do_all() {
         .await
         .unwrap();
     session.read(key.clone(), vec!["#a".into()]).await.unwrap();
-    let mut record = hard("#a");
-    record.keys.push(key);
+    let record = hard("#a").keys([key]);
     session.append(record, Some(at)).await.unwrap();
     assert_eq!(session.follow(at, long).await.unwrap().len(), 1);
     let advice = session.advice().await.unwrap();

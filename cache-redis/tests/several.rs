@@ -19,19 +19,15 @@ const LONG: Duration = Duration::from_secs(30);
 
 async fn last(session: &dyn Session) -> Position {
     match session.since(None).await.unwrap() {
-        Since::Lost { last } => last,
+        Since::Lost { last, .. } => last,
         Since::After { .. } => panic!("a node without a position has lost it"),
     }
 }
 
 fn hard(tag: &str, keys: Vec<Bytes>) -> Record {
-    Record {
-        origin: Token::random(),
-        nonce: Token::random(),
-        hard: vec![tag.into()],
-        soft: Vec::new(),
-        keys,
-    }
+    Record::new(Token::random(), Token::random())
+        .hard([tag])
+        .keys(keys)
 }
 
 #[tokio::test]
@@ -62,14 +58,14 @@ async fn entries_are_spread_over_a_cluster_and_the_log_is_in_one_place() {
     }
 
     let record = hard("#a", keys.clone());
-    let (position, _) = session.append(record.clone(), Some(at)).await.unwrap();
+    let appended = session.append(record.clone(), Some(at)).await.unwrap();
     for key in keys {
         let read = session.read(key, tags.clone()).await.unwrap();
         assert_eq!(read.occupant, None, "removed wherever it was");
         assert_eq!(read.tokens, [Some(record.nonce), Some(token)]);
     }
     let followed = session.follow(at, LONG).await.unwrap();
-    assert_eq!(followed[0].at, position);
+    assert_eq!(followed[0].at, appended.at);
     assert_eq!(followed[0].record.as_ref(), Some(&record));
 }
 
@@ -212,10 +208,8 @@ async fn a_slot_that_moves_takes_its_entries_along_and_nobody_else() {
         "{moving}"
     );
     assert!(!moving.ends_session(), "the others are where they were");
-    let (at, _) = session
-        .append(hard("#a", Vec::new()), Some(at))
-        .await
-        .unwrap();
+    let appended = session.append(hard("#a", Vec::new()), Some(at)).await;
+    let at = appended.unwrap().at;
 
     cluster.end_move(&slot, from, to);
     let moved = session.read(key.clone(), Vec::new()).await.unwrap_err();
@@ -244,10 +238,8 @@ async fn a_log_that_moves_begins_anew_and_so_does_one_that_comes_back() {
         .prepare(vec!["#a".into()], Token::random(), LONG, at)
         .await
         .unwrap();
-    let (at, _) = before
-        .append(hard("#b", Vec::new()), Some(at))
-        .await
-        .unwrap();
+    let appended = before.append(hard("#b", Vec::new()), Some(at)).await;
+    let at = appended.unwrap().at;
 
     cluster.begin_move(&slot, home, away);
     cluster.move_keys(&slot, home, away);

@@ -6,9 +6,11 @@ mod application;
 mod certified;
 mod support;
 
+use std::time::Duration;
+
 use application::{Row, all_read_after_the_bound, change, node};
 use cache_core::Delivery;
-use cache_core::remote::Remote;
+use cache_core::remote::{Remote, Since};
 use cache_redis::{Redis, RedisError};
 use certified::{Authority, Certified, Speaking};
 
@@ -111,8 +113,10 @@ async fn a_server_that_is_not_trusted_is_refused_and_the_application_answered() 
 #[tokio::test]
 async fn a_server_that_wants_to_know_its_clients_is_shown_a_certificate() {
     let (ours, other) = (Authority::new("ours"), Authority::new("other"));
-    let server = Speaking::tls(&ours, &ours.certifies("127.0.0.1"), true, &[]);
-    let redis = Redis::new(server.url()).unwrap().tls_ca(&ours.pem).unwrap();
+    let options = ["--requirepass", "secret"];
+    let server = Speaking::tls(&ours, &ours.certifies("127.0.0.1"), true, &options);
+    let url = format!("rediss://:secret@127.0.0.1:{}/2", server.port);
+    let redis = Redis::new(url).unwrap().tls_ca(&ours.pem).unwrap();
     let told = refused(redis.clone()).await;
     assert!(told.contains("`Redis::tls_client`"), "{told}");
     let showing = |shown: &Certified| redis.clone().tls_client(&shown.pem, &shown.key).unwrap();
@@ -123,6 +127,30 @@ async fn a_server_that_wants_to_know_its_clients_is_shown_a_certificate() {
         .await
         .unwrap();
     session.since(None).await.unwrap();
+}
+
+/// Also while it is waited for something.
+#[tokio::test]
+async fn a_session_that_is_dropped_ends_its_connections() {
+    let authority = Authority::new("ours");
+    let server = Speaking::tls(&authority, &authority.certifies("127.0.0.1"), false, &[]);
+    let redis = Redis::new(server.url()).unwrap();
+    let session = redis.tls_ca(&authority.pem).unwrap();
+    let session = session.connect("revalidate").await.unwrap();
+    let Since::Lost { last, .. } = session.since(None).await.unwrap() else {
+        panic!("a node without a position has lost it");
+    };
+    let (short, long) = (Duration::from_millis(50), Duration::from_secs(600));
+    let followed = tokio::time::timeout(short, session.follow(last, long)).await;
+    assert!(followed.is_err(), "nothing comes: {followed:?}");
+    // Those who ask are of them.
+    let clients = |number| {
+        let info = server.server.command(&["INFO", "clients"]);
+        info.contains(&format!("connected_clients:{number}\r"))
+    };
+    assert!(clients(3));
+    drop(session);
+    support::until("both are ended", async || clients(1)).await;
 }
 
 #[test]
@@ -169,6 +197,9 @@ fn certificates_are_checked_before_anything_is_connected_to() {
         .unwrap_err()
         .to_string();
     assert!(told.contains("the key is damaged"), "{told}");
+
+    let told = Redis::new("rediss://10.0.0.5/#insecure").unwrap_err();
+    assert!(told.to_string().contains("`Redis::tls_ca`"), "{told}");
 
     let plain = Redis::new("redis://10.0.0.5").unwrap();
     let told = plain.clone().tls_ca(&authority.pem).unwrap_err();

@@ -216,7 +216,7 @@ async fn from(
     limit: Duration,
 ) -> Result<Position, Box<dyn Error>> {
     match answer(limit, session.since(seen)).await? {
-        Since::Lost { last } => Ok(last),
+        Since::Lost { last, .. } => Ok(last),
         Since::After { .. } => seen.ok_or("the log answered what was not asked".into()),
     }
 }

@@ -250,11 +250,11 @@ async fn send(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
         };
         let appended = asked.session.append(batch.record(node.origin), asked.at);
         match node.answer(clock, appended).await {
-            Ok((at, since)) => {
+            Ok(appended) => {
                 if let Some(engine) = engine.upgrade() {
-                    engine.learn(node, &asked, since);
+                    engine.learn(node, &asked, appended.since);
                 }
-                node.acknowledged(&asked.session, batch, at, clock.now().0);
+                node.acknowledged(&asked.session, batch, appended.at, clock.now().0);
                 pause = FIRST_PAUSE;
             }
             Err(error) => {

@@ -74,13 +74,10 @@ impl Batch {
     }
 
     fn record(&self, origin: Token) -> Record {
-        Record {
-            origin,
-            nonce: Token::random(),
-            soft: self.soft.iter().cloned().collect(),
-            hard: self.hard.iter().cloned().collect(),
-            keys: self.keys.iter().cloned().collect(),
-        }
+        Record::new(origin, Token::random())
+            .soft(self.soft.iter().cloned())
+            .hard(self.hard.iter().cloned())
+            .keys(self.keys.iter().cloned())
     }
 }
 

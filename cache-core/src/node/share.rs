@@ -214,10 +214,11 @@ impl Engine {
         if !(shared.write)(&entry.value, format, &mut value) {
             return Err(Unshared::Refused);
         }
-        let (packing, value) = pack(&value, node.settings.compress_above);
-        if value.len() > node.settings.max_value {
+        let (above, most) = (node.settings.compress_above, node.settings.max_value);
+        let Some((packing, value)) = pack(&value, above, most) else {
+            node.refuse_too_large(&place.name, entry, value.len());
             return Err(Unshared::Refused);
-        }
+        };
         let asked = node.ask(self).ok_or(Unshared::Refused)?;
         let at = asked.at.ok_or(Unshared::Refused)?;
         if !Arc::ptr_eq(&asked.session, &place.session) {
@@ -265,7 +266,8 @@ impl Engine {
             value: &value,
         };
         let sealed = envelope.seal(Token::random()).ok_or(Unshared::Refused)?;
-        if sealed.len() > node.settings.max_value {
+        if sealed.len() > most {
+            node.refuse_too_large(&place.name, entry, sealed.len());
             return Err(Unshared::Refused);
         }
         let stored = place

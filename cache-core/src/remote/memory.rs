@@ -11,7 +11,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Logged, Position, Prepared, Read, Record, Remote, RemoteError, Reply, Session, Since, Token,
+    Appended, Logged, Position, Prepared, Read, Record, Remote, RemoteError, Reply, Session, Since,
+    Token,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::sync::{Mutex, lock};
@@ -134,13 +135,17 @@ impl Memory {
         self.tell();
     }
 
-    /// Restarts the server: it is another, and every session ends. `keeping`: with what it holds.
-    pub fn restart(&self, keeping: bool) {
+    /// Restarts the server with what it holds: it is another, and every session ends.
+    pub fn restart(&self) {
+        lock(&self.server).run = next_run();
+        self.tell();
+    }
+
+    /// Restarts the server with nothing, as one that saves nothing.
+    pub fn restart_empty(&self) {
         let mut server = lock(&self.server);
         server.run = next_run();
-        if !keeping {
-            server.flush();
-        }
+        server.flush();
         drop(server);
         self.tell();
     }
@@ -156,14 +161,6 @@ impl Memory {
     pub fn flush(&self) {
         lock(&self.server).flush();
         self.tell();
-    }
-
-    /// How many entries and placeholders, tags' records and log records it holds.
-    #[must_use]
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        let mut server = lock(&self.server);
-        server.expire(self.clock.now());
-        (server.entries.len(), server.tokens.len(), server.log.len())
     }
 
     /// The bytes of the entries and placeholders that it holds, for who looks for what must not be there.
@@ -274,25 +271,23 @@ impl Server {
                 id: *id,
                 nonce: *nonce,
             });
-            return Since::Lost {
-                last: last.unwrap_or_else(|| self.push(Token::random(), None, now)),
-            };
+            return Since::lost(last.unwrap_or_else(|| self.push(Token::random(), None, now)));
         };
         let mut after = self.after(at);
         let records: Vec<_> = after.by_ref().take(self.most_at_once).collect();
         let more = after.next().is_some();
-        Since::After { records, more }
+        Since::after(records, more)
     }
 
     fn after(&self, at: Position) -> impl Iterator<Item = Logged> {
         let after = (std::ops::Bound::Excluded(at.id), std::ops::Bound::Unbounded);
         let after = self.log.range::<(u64, u64), _>(after);
-        after.map(|(id, (nonce, record))| Logged {
-            at: Position {
+        after.map(|(id, (nonce, record))| {
+            let at = Position {
                 id: *id,
                 nonce: *nonce,
-            },
-            record: record.clone(),
+            };
+            Logged::new(at, record.clone())
         })
     }
 }
@@ -381,7 +376,7 @@ impl Session for Connected {
         })
     }
 
-    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, Appended> {
         Box::pin(async move {
             let appended = self
                 .step(|server, now| {
@@ -394,7 +389,7 @@ impl Session for Connected {
                         }
                     }
                     let position = server.push(record.nonce, Some(record), now);
-                    (position, server.since(at, now))
+                    Appended::new(position, server.since(at, now))
                 })
                 .await?;
             self.memory.tell();
@@ -404,12 +399,10 @@ impl Session for Connected {
 
     fn read(&self, key: Bytes, tags: Vec<Arc<str>>) -> Reply<'_, Read> {
         Box::pin(async move {
-            self.step(|server, _| Read {
-                occupant: server
-                    .entries
-                    .get(&(self.run, key))
-                    .map(|(entry, _)| entry.clone()),
-                tokens: server.tokens_of(&tags),
+            self.step(|server, _| {
+                let occupant = server.entries.get(&(self.run, key));
+                let occupant = occupant.map(|(entry, _)| entry.clone());
+                Read::new(occupant, server.tokens_of(&tags))
             })
             .await
         })
@@ -449,10 +442,7 @@ impl Session for Connected {
                     record.0
                 };
                 let tokens = tags.into_iter().map(&mut record).collect();
-                Prepared {
-                    tokens,
-                    since: server.since(Some(at), now),
-                }
+                Prepared::new(tokens, server.since(Some(at), now))
             })
             .await
         })

@@ -13,20 +13,37 @@ const ZSTD: u8 = 1;
 #[cfg(feature = "zstd")]
 const LEVEL: i32 = 1;
 
-/// Packs a value of more bytes than `above`, where it can; returns how.
+/// Packs a value of more bytes than `above`, where it can; returns how, or nothing where no way makes it `most` bytes
+/// or fewer.
 #[cfg_attr(not(feature = "zstd"), allow(unused_variables))]
-pub(crate) fn pack(value: &[u8], above: usize) -> (u8, Cow<'_, [u8]>) {
+pub(crate) fn pack(value: &[u8], above: usize, most: usize) -> Option<(u8, Cow<'_, [u8]>)> {
     #[cfg(feature = "zstd")]
     if value.len() > above
-        && let Ok(packed) = zstd::bulk::compress(value, LEVEL)
-        && packed.len() + size_of::<u32>() < value.len()
-        && let Ok(length) = u32::try_from(value.len())
+        && let Some(packed) = compressed(value, most)
     {
-        let mut bytes = length.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&packed);
-        return (ZSTD, bytes.into());
+        return Some((ZSTD, packed.into()));
     }
-    (PLAIN, value.into())
+    (value.len() <= most).then(|| (PLAIN, value.into()))
+}
+
+/// The length of a value and its bytes compressed, where that is shorter than the value. It is given up, with what
+/// memory it took, about where it becomes more than `most` bytes.
+#[cfg(feature = "zstd")]
+fn compressed(value: &[u8], most: usize) -> Option<Vec<u8>> {
+    use zstd::zstd_safe::compress_bound;
+
+    /// The most that is compressed in one piece: it is written where there is room for it as it is.
+    const BLOCK: usize = 128 << 10;
+    const LENGTH: usize = size_of::<u32>();
+
+    let length = u32::try_from(value.len()).ok()?;
+    let most = most.min(value.len() - 1);
+    let room = compress_bound(value.len()).min(most.saturating_add(compress_bound(BLOCK)));
+    let mut packed = vec![0; LENGTH + room];
+    packed[..LENGTH].copy_from_slice(&length.to_le_bytes());
+    let written = zstd::bulk::compress_to_buffer(value, &mut packed[LENGTH..], LEVEL).ok()?;
+    packed.truncate(LENGTH + written);
+    (packed.len() <= most).then_some(packed)
 }
 
 /// Unpacks no more than `most` bytes: what says that it is longer is not trusted.
@@ -55,7 +72,7 @@ mod tests {
     #[test]
     fn what_is_packed_is_unpacked() {
         for value in [&b""[..], b"short", &[7; 10_000]] {
-            let (how, packed) = pack(value, 1024);
+            let (how, packed) = pack(value, 1024, value.len()).unwrap();
             assert_eq!(how != PLAIN, cfg!(feature = "zstd") && value.len() > 1024);
             let unpacked = unpack(how, &packed, 10_000);
             assert_eq!(unpacked.as_deref(), Some(value));
@@ -63,9 +80,31 @@ mod tests {
     }
 
     #[test]
+    fn what_fits_is_packed_to_the_last_byte_and_what_does_not_is_not() {
+        // In several pieces: some of it can be made smaller, some not.
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut value = vec![7; 1 << 20];
+        value[300_000..700_000].fill_with(|| random.u8(..));
+        let (_, packed) = pack(&value, 1024, usize::MAX).unwrap();
+        for value in [
+            &value[..],
+            &value[300_000..700_000],
+            &value[..300_000],
+            &b"x"[..],
+        ] {
+            let length = pack(value, 1024, usize::MAX).unwrap().1.len();
+            assert!(pack(value, 1024, length).is_some_and(|(_, packed)| packed.len() == length));
+            for most in [length - 1, length / 2, 0] {
+                assert_eq!(pack(value, 1024, most), None, "{length} in {most}");
+            }
+        }
+        assert_eq!(packed.len() < value.len(), cfg!(feature = "zstd"));
+    }
+
+    #[test]
     fn what_says_that_it_is_too_long_or_is_none_of_this_is_unreadable() {
         let value = [7; 10_000];
-        let (how, packed) = pack(&value, 1024);
+        let (how, packed) = pack(&value, 1024, value.len()).unwrap();
         assert_eq!(unpack(how, &packed, 9_999).is_none(), how != PLAIN);
         assert!(
             unpack(how, &packed[..3], 10_000).is_none_or(|value| how == PLAIN && value.len() == 3)

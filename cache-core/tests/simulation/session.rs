@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::remote::{Logged, Position, Prepared, Read, Record, Reply, Session, Since, Token};
+use cache_core::remote::{
+    Appended, Logged, Position, Prepared, Read, Record, Reply, Session, Since, Token,
+};
 
 use crate::network::Connection;
 
@@ -43,7 +45,7 @@ impl Session for Wire {
         self.0.follow(at, limit)
     }
 
-    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, (Position, Since)> {
+    fn append(&self, record: Record, at: Option<Position>) -> Reply<'_, Appended> {
         self.0
             .call("append", move |session| session.append(record.clone(), at))
     }

@@ -338,7 +338,12 @@ impl World {
             }
             Fault::Up => network.server().set_reachable(true),
             Fault::Restart { keeping, unseen } => {
-                network.server().restart(keeping);
+                let server = network.server();
+                if keeping {
+                    server.restart();
+                } else {
+                    server.restart_empty();
+                }
                 network.break_connections(|_, _| !unseen);
             }
             Fault::Snapshot => self.snapshot = Some(network.server().fork()),
