@@ -107,8 +107,8 @@ where
             Ok(entry) => return Outcome::Landed(entry, true),
             Err((back, found)) => (lead, place) = (back, found),
         }
-        lead.flight.leave_caller().await;
     }
+    lead.flight.leave_caller().await;
     let permit = match plan.permit.take() {
         Some(permit) => {
             lead.flight.loan.close();

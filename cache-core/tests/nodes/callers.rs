@@ -1,10 +1,11 @@
 //! Callers who leave, or do not poll, while the second level is asked for them.
 
+use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, settle};
 use crate::support::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -57,5 +58,48 @@ async fn a_caller_who_leaves_does_not_stop_what_it_began() {
     cluster.pass(SECOND).await;
     assert_eq!(source.loads(), 1);
     assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    assert_eq!(source.loads(), 1);
+}
+
+/// What stays in its process is not asked of the server, and so is a task at once.
+#[tokio::test]
+async fn a_caller_who_does_not_poll_keeps_nobody_from_loading_where_values_stay_here() {
+    let cluster = Cluster::with(1, |builder| builder.max_concurrent_loads(1)).await;
+    let source = Source::new(1);
+    let load = || async {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>("text of this process")
+    };
+    let mut slow = pin!(cluster[0].fetch("a", "1h", ["rows"], load));
+    assert!(poll_once(slow.as_mut()).is_pending());
+    let mut other = pin!(source.fetch(&cluster[0], "b", ["rows"]));
+    for _ in 0..10 {
+        if poll_once(other.as_mut()).is_ready() {
+            return;
+        }
+        settle().await;
+    }
+    panic!("it waits for the permit of who does not poll");
+}
+
+/// A load goes on where it began, not where somebody else waits for it.
+#[tokio::test]
+async fn a_runtime_that_ends_takes_no_load_of_another_with_it() {
+    let cluster = unanswered().await;
+    let source = Source::new(1);
+    let mut first = pin!(source.fetch(&cluster[0], "a", ["rows"]));
+    assert!(poll_once(first.as_mut()).is_pending());
+    let (node, other) = (cluster[0].clone(), source.clone());
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut joins = pin!(other.fetch(&node, "a", ["rows"]));
+            assert!(poll_once(joins.as_mut()).is_pending());
+        });
+    });
+    elsewhere.join().unwrap();
+    assert_eq!(cluster.while_time_passes(first).await, 1);
     assert_eq!(source.loads(), 1);
 }
