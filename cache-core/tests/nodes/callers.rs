@@ -5,6 +5,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use cache_core::Life;
+
 use crate::cluster::{Cluster, settle};
 use crate::support::Source;
 
@@ -102,4 +104,35 @@ async fn a_runtime_that_ends_takes_no_load_of_another_with_it() {
     elsewhere.join().unwrap();
     assert_eq!(cluster.while_time_passes(first).await, 1);
     assert_eq!(source.loads(), 1);
+}
+
+/// Who asks for it outside of any load may have it stale; who waits for the same load inside of one may not.
+#[tokio::test]
+async fn what_the_second_level_has_stale_is_not_joined_inside_a_load() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    let life = || Life::from("10s").stale_while_revalidate("1h");
+    assert_eq!(
+        source.fetch_for(&cluster[0], "row", life(), ["rows"]).await,
+        1
+    );
+    cluster.shared(0).await;
+    cluster.pass(20 * SECOND).await;
+    source.set(2);
+    cluster.server.set_answering(false);
+    let mut outside = pin!(source.fetch_for(&cluster[1], "row", life(), ["rows"]));
+    assert!(poll_once(outside.as_mut()).is_pending());
+    let (node, inner) = (cluster[1].clone(), source.clone());
+    let around = node.clone();
+    // Of a type that stays here, so that nothing is asked before it.
+    let load = move || async move {
+        let row = inner.fetch_for(&node, "row", life(), ["rows"]).await;
+        Ok::<_, Infallible>(if row == 1 { "the first" } else { "the second" })
+    };
+    let mut inside = pin!(around.fetch("page", "1h", ["pages"], load));
+    assert!(poll_once(inside.as_mut()).is_pending());
+    settle().await;
+    cluster.server.set_answering(true);
+    assert_eq!(inside.await, Ok("the second"));
+    assert_eq!(outside.await, 1);
 }
