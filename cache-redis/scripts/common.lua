@@ -52,10 +52,12 @@ local function moved(epoch)
   if id ~= epoch then return redis.error_reply('MOVEDON this server is ' .. id) end
 end
 
--- Where the slot was another server's in between, this one's log lacks what was written there.
-local function continued(log, holder, epoch)
+-- Where the slot was another server's in between, this one's log lacks what was written there, and its entries are there
+-- still that were removed meanwhile: so the tag that all have gets a new token.
+local function continued(log, holder, all, epoch, token)
   if redis.call('GET', holder) ~= epoch then
     redis.call('DEL', log)
+    redis.call('SET', all, token, 'XX', 'KEEPTTL')
     redis.call('SET', holder, epoch)
   end
   redis.call('PEXPIRE', holder, 86400000)
