@@ -442,9 +442,14 @@ impl<V: Clone + Send + Sync + 'static> Call<V> {
             None => Some(Sought::Alone),
             Some(_) if !may_take => None,
             Some(Stage::Landed(entry)) => {
+                // What is stale in it was in its window when the load began, or when another node stored it; who came
+                // later, or waits for it inside of a load, goes by what that is now.
+                let stale =
+                    entry.born_stale && (entry.promoted || self.arrived > passenger.flight.began());
                 if passenger.flight.start() >= self.arrival.sequence
                     && entry.is_proven(self.arrival, self.arrived)
                     && entry.made_after() >= floor
+                    && !stale
                 {
                     return Some(self.take(engine, &entry, self.reason_of(&entry), true));
                 }

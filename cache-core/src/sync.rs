@@ -47,9 +47,33 @@ pub(crate) struct Task<T> {
     handle: shuttle::future::JoinHandle<T>,
 }
 
-/// Whether tasks can be started here.
-pub(crate) fn runs_here() -> bool {
-    cfg!(revalidate_shuttle) || tokio::runtime::Handle::try_current().is_ok()
+/// Where tasks are started; it may be held past its end, and starts none then.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtime {
+    #[cfg(not(revalidate_shuttle))]
+    handle: tokio::runtime::Handle,
+}
+
+impl Runtime {
+    /// The one in which this is polled.
+    pub(crate) fn current() -> Option<Self> {
+        Some(Self {
+            #[cfg(not(revalidate_shuttle))]
+            handle: tokio::runtime::Handle::try_current().ok()?,
+        })
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        Task {
+            #[cfg(not(revalidate_shuttle))]
+            handle: self.handle.spawn(future),
+            #[cfg(revalidate_shuttle)]
+            handle: shuttle::future::spawn(future),
+        }
+    }
 }
 
 /// Starts `future` as a task of its own.
@@ -58,16 +82,11 @@ pub(crate) fn spawn<F>(future: F) -> Task<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    Task {
-        #[cfg(not(revalidate_shuttle))]
-        handle: match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => runtime.spawn(future),
-            Err(_) => panic!(
-                "a cached call that has to load was made outside of a tokio runtime: its load is a task of its own"
-            ),
-        },
-        #[cfg(revalidate_shuttle)]
-        handle: shuttle::future::spawn(future),
+    match Runtime::current() {
+        Some(runtime) => runtime.spawn(future),
+        None => panic!(
+            "a cached call that has to load was made outside of a tokio runtime: its load is a task of its own"
+        ),
     }
 }
 

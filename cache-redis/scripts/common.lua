@@ -53,12 +53,13 @@ local function moved(before)
   if id ~= before then return redis.error_reply('MOVEDON this server replicates as ' .. id .. ' by now') end
 end
 
--- Where the slot was another server's in between, this one's log lacks what was written there. A log's name ends in its
--- epoch, 40 digits.
-local function continued(log, holder)
+-- Where the slot was another server's in between, this one's log lacks what was written there, and its entries are there
+-- still that were removed meanwhile: so the tag that all have gets a new token. A log's name ends in its epoch, 40 digits.
+local function continued(log, holder, all, token)
   local epoch = string.sub(log, -40)
   if redis.call('GET', holder) ~= epoch then
     redis.call('DEL', log)
+    redis.call('SET', all, token, 'XX', 'KEEPTTL')
     redis.call('SET', holder, epoch)
   end
   redis.call('PEXPIRE', holder, 86400000)

@@ -27,9 +27,11 @@ end
 local data = cjson.encode({ [kind] = names })
 local epoch = redis.sha1hex(run .. replication)
 local log, holder = KEYS[1] .. ':log:' .. epoch, KEYS[1] .. ':holder'
--- Where the slot was another server's in between, this one's log lacks what was written there.
+-- Where the slot was another server's in between, this one's log lacks what was written there, and entries are here still
+-- that were removed meanwhile.
 if redis.call('GET', holder) ~= epoch then
   redis.call('DEL', log)
+  redis.call('SET', KEYS[1] .. ':tag:*', random, 'XX', 'KEEPTTL')
   redis.call('SET', holder, epoch)
 end
 redis.call('PEXPIRE', holder, 86400000)

@@ -23,6 +23,11 @@ impl Names {
         format!("rv:{{{}}}:holder", self.0)
     }
 
+    /// Of the record of the tag of everything.
+    pub(crate) fn all(&self) -> String {
+        format!("rv:{{{}}}:tag:*", self.0)
+    }
+
     /// Gives the name of each tag's record.
     pub(crate) fn tags<'t>(
         &self,
@@ -43,12 +48,9 @@ impl Names {
         slot(self.0.as_bytes())
     }
 
-    /// Of an entry, under the identities of the log's server and of its own, where that is apart.
-    pub(crate) fn place(&self, epoch: &str, own: Option<&str>, digest: &str) -> String {
-        match own {
-            Some(own) => format!("rv:{}:{epoch}:{own}:{{{digest}}}", self.0),
-            None => format!("rv:{}:{epoch}:{{{digest}}}", self.0),
-        }
+    /// Of an entry, under the identity of the log's server.
+    pub(crate) fn place(&self, epoch: &str, digest: &str) -> String {
+        format!("rv:{}:{epoch}:{{{digest}}}", self.0)
     }
 }
 

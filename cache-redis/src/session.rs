@@ -103,6 +103,7 @@ impl Connected {
         script
             .key(&*self.log_name)
             .key(self.names.holder())
+            .key(self.names.all())
             .arg(&*self.log.replication)
             .arg(wire::id(at))
             .arg(wire::nonce(at))
@@ -116,9 +117,26 @@ impl Connected {
         let digest = names::digest(key);
         let slot = || names::slot(digest.as_bytes());
         let shard = self.shards.as_ref().and_then(|shards| shards.of(slot()));
-        let own = shard.map(|shard| &*shard.epoch);
-        let name = self.names.place(&self.log.epoch, own, &digest);
+        let name = self.names.place(&self.log.epoch, &digest);
         (shard.unwrap_or(&self.log), name)
+    }
+
+    /// What an entry ends in, where servers are several: who had its slot when it was stored. A removal finds it by its name,
+    /// whose servers are no part of, so that one which went along to another is gone when the slot comes back; and what one
+    /// that took over never heard of is nothing there.
+    fn ending<'s>(&self, server: &'s Server) -> &'s [u8] {
+        match &self.shards {
+            Some(_) => server.epoch.as_bytes(),
+            None => &[],
+        }
+    }
+
+    /// Without its ending, where it has that: else it is whole no more, and unreadable.
+    fn occupant(&self, server: &Server, occupant: Bytes) -> Bytes {
+        match occupant.strip_suffix(self.ending(server)) {
+            Some(entry) => occupant.slice_ref(entry),
+            None => occupant,
+        }
     }
 
     /// Puts into the places of keys what nobody can replace, while it lasts.
@@ -273,7 +291,9 @@ impl Session for Connected {
                 get.arg(name);
                 let occupant = self.query::<Option<Vec<u8>>>(&server.connection, &get);
                 let (occupant, tokens) = tokio::join!(occupant, self.tokens(tags));
-                return Ok(Read::new(occupant?.map(Bytes::from), tokens?));
+                let occupant = occupant?.map(Bytes::from);
+                let occupant = occupant.map(|occupant| self.occupant(server, occupant));
+                return Ok(Read::new(occupant, tokens?));
             }
             // One server has all of it: one command, and one reply.
             let mut both = redis::cmd("MGET");
@@ -344,7 +364,8 @@ impl Session for Connected {
         Box::pin(async move {
             let (server, name) = self.place(&key);
             let mut script = STORE.prepare_invoke();
-            script.key(name).arg(&occupant.0).arg(&*entry);
+            let entry = [&*entry, self.ending(server)].concat();
+            script.key(name).arg(&occupant.0).arg(entry);
             script.arg(millis(lasting));
             self.invoke(&server.connection, &script).await
         })

@@ -190,17 +190,21 @@ async fn a_slot_that_moves_takes_its_entries_along_and_nobody_else() {
     let log = cluster.place("{revalidate}");
     let (key, held) = (Bytes::from_static(b"key 0"), Token::random());
     assert!(session.hold(key.clone(), held, LONG).await.unwrap());
-    let found = (0..3).find_map(|server| {
+    let entry = Bytes::from([&held.0[..], &[1; 40]].concat());
+    let stored = session.store(key.clone(), held, entry.clone(), LONG);
+    assert!(stored.await.unwrap());
+    let found = Some(entry.clone());
+    let server = (0..3).find_map(|server| {
         let mut names = cluster.names(server).into_iter();
         let name = names.find(|name| name.starts_with("rv:revalidate:"))?;
         Some((server, cluster.slot(&name)))
     });
-    let (from, slot) = found.unwrap();
+    let (from, slot) = server.unwrap();
     let to = (from + 1) % 3;
 
     cluster.begin_move(&slot, from, to);
     let read = session.read(key.clone(), Vec::new()).await.unwrap();
-    assert!(read.occupant.is_some(), "it is there still");
+    assert_eq!(read.occupant, found, "it is there still");
     cluster.move_keys(&slot, from, to);
     let moving = session.read(key.clone(), Vec::new()).await.unwrap_err();
     assert!(
@@ -216,13 +220,48 @@ async fn a_slot_that_moves_takes_its_entries_along_and_nobody_else() {
     assert!(moved.ends_session(), "{moved}");
     let session = redis.connect("revalidate").await.unwrap();
     let read = session.read(key.clone(), Vec::new()).await.unwrap();
-    assert_eq!(read.occupant, None, "another server's names are others");
-    assert!(session.hold(key, held, LONG).await.unwrap());
+    assert_ne!(read.occupant, found, "another server stored it");
+    let stored = session.store(key.clone(), held, entry.clone(), LONG);
+    assert!(stored.await.unwrap(), "what replaces it is");
+    let read = session.read(key, Vec::new()).await.unwrap();
+    assert_eq!(read.occupant, Some(entry));
     let since = session.since(Some(at)).await.unwrap();
     assert!(
         matches!(since, Since::After { .. }),
         "the log is at {log}, as before"
     );
+}
+
+/// Else it would be found again there under the name that the first server had given it.
+#[tokio::test]
+async fn what_was_removed_while_its_slot_was_elsewhere_does_not_come_back_with_it() {
+    let cluster = Cluster::new().await;
+    let redis = cluster.redis();
+    let session = redis.connect("revalidate").await.unwrap();
+    let (key, held) = (Bytes::from_static(b"key 0"), Token::random());
+    assert!(session.hold(key.clone(), held, LONG).await.unwrap());
+    let entry = Bytes::from(vec![1; 40]);
+    let stored = session.store(key.clone(), held, entry, LONG);
+    assert!(stored.await.unwrap());
+    let is_entry = |name: &String| name.starts_with("rv:revalidate:");
+    let entry = |server| cluster.names(server).into_iter().find(is_entry);
+    let home = (0..3).find(|&server| entry(server).is_some()).unwrap();
+    let (slot, away) = (cluster.slot(&entry(home).unwrap()), (home + 1) % 3);
+    // Whoever was asked may not have heard yet who has the slot.
+    let append = async |record: Record| {
+        until("it is known who has the slot", async || {
+            let session = redis.connect("revalidate").await.unwrap();
+            session.append(record.clone(), None).await.is_ok()
+        })
+        .await;
+    };
+
+    cluster.move_slot(&slot, home, away);
+    append(hard("#a", vec![key.clone()])).await;
+    cluster.move_slot(&slot, away, home);
+    append(hard("#a", Vec::new())).await;
+    let read = session.read(key, Vec::new()).await.unwrap();
+    assert_eq!(read.occupant, None);
 }
 
 /// A log that was elsewhere in between lacks what was written there.
@@ -273,6 +312,55 @@ async fn a_log_that_moves_begins_anew_and_so_does_one_that_comes_back() {
     assert!(matches!(lost, Since::Lost { .. }), "{lost:?}");
     let tokens = back.tokens(vec!["#a".into()]).await.unwrap();
     assert_eq!(tokens, [Some(record.nonce)], "tokens move along");
+}
+
+/// Its entries have the name of the first server, and what was removed meanwhile is under it still.
+#[tokio::test]
+async fn what_was_stored_before_the_log_was_elsewhere_is_void_when_that_comes_back() {
+    let cluster = Cluster::new().await;
+    let redis = cluster.redis();
+    let (home, slot) = (cluster.place("{revalidate}"), cluster.slot("{revalidate}"));
+    let away = (home + 1) % 3;
+    let tags: Vec<Arc<str>> = vec!["*".into(), "#a".into()];
+    let (key, held, entry) = (
+        Bytes::from_static(b"a key"),
+        Token::random(),
+        Bytes::from(vec![1; 40]),
+    );
+    let session = redis.connect("revalidate").await.unwrap();
+    let at = last(&*session).await;
+    let prepared = session
+        .prepare(tags.clone(), Token::random(), LONG, at)
+        .await;
+    let valid = prepared.unwrap().tokens;
+    assert!(session.hold(key.clone(), held, LONG).await.unwrap());
+    let stored = session.store(key.clone(), held, entry.clone(), LONG);
+    assert!(stored.await.unwrap());
+
+    let until_it_is = async |there: bool| {
+        until("the slot is known to have moved", async || {
+            let now = redis.connect("revalidate").await;
+            now.is_ok_and(|now| there == (now.epoch() == session.epoch()))
+        })
+        .await;
+    };
+    cluster.move_slot(&slot, home, away);
+    until_it_is(false).await;
+    // By who was never at the first.
+    let elsewhere = redis.connect("revalidate").await.unwrap();
+    elsewhere
+        .append(hard("#b", vec![key.clone()]), None)
+        .await
+        .unwrap();
+    cluster.move_slot(&slot, away, home);
+    until_it_is(true).await;
+
+    let back = redis.connect("revalidate").await.unwrap();
+    last(&*back).await;
+    let read = back.read(key, tags).await.unwrap();
+    assert_eq!(read.occupant, Some(entry), "it is there as it was");
+    let tokens: Vec<_> = valid.into_iter().map(Some).collect();
+    assert_ne!(read.tokens, tokens, "and is not valid");
 }
 
 /// A sentinel, ended when dropped.

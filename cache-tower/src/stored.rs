@@ -228,7 +228,7 @@ impl Stored {
 
     /// How old it is.
     pub(crate) fn age(&self, now: Timestamp) -> Duration {
-        self.initial_age + now.since(self.began)
+        self.initial_age.saturating_add(now.since(self.began))
     }
 
     /// Whether a request of this first-level key and with these headers selects it.

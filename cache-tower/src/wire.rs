@@ -11,6 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// The first byte. What was written in another way is not read.
 pub(crate) const VERSION: u8 = 1;
+/// The most fields of a head: a table of headers ends its process where it is to hold more than some 24,000.
+const MOST_FIELDS: u32 = 10_000;
 
 pub(crate) fn put_bytes(bytes: &[u8], to: &mut Vec<u8>) {
     // No part is as long as that; were one, it would not be read.
@@ -66,27 +68,33 @@ pub(crate) fn take_life(from: &mut &[u8]) -> Option<Life> {
     Some(life_of_parts(parts))
 }
 
-/// Writes a status and the fields of whose names `wanted` says so.
+/// Writes a status and the fields of whose names `wanted` says so; `false` where they are too many.
 pub(crate) fn put_head(
     status: StatusCode,
     headers: &HeaderMap,
     wanted: impl Fn(&HeaderName) -> bool,
     to: &mut Vec<u8>,
-) {
+) -> bool {
     let fields = || headers.iter().filter(|(name, _)| wanted(name));
+    let count = u32::try_from(fields().count()).unwrap_or(u32::MAX);
     to.put_u16(status.as_u16());
-    to.put_u32(u32::try_from(fields().count()).unwrap_or(u32::MAX));
+    to.put_u32(count);
     for (name, value) in fields() {
         put_bytes(name.as_str().as_bytes(), to);
         to.put_u8(value.is_sensitive().into());
         put_bytes(value.as_bytes(), to);
     }
+    count <= MOST_FIELDS
 }
 
 pub(crate) fn take_head(from: &mut &[u8]) -> Option<(StatusCode, HeaderMap)> {
     let status = StatusCode::from_u16(from.try_get_u16().ok()?).ok()?;
     let mut headers = HeaderMap::new();
-    for _ in 0..from.try_get_u32().ok()? {
+    let count = from.try_get_u32().ok()?;
+    if count > MOST_FIELDS {
+        return None;
+    }
+    for _ in 0..count {
         let name = HeaderName::from_bytes(take_bytes(from)?).ok()?;
         let sensitive = take_flag(from)?;
         let mut value = HeaderValue::from_bytes(take_bytes(from)?).ok()?;

@@ -107,7 +107,7 @@ impl Flight {
         self.start.load(Ordering::Acquire)
     }
 
-    pub(super) fn began(&self) -> u64 {
+    pub(crate) fn began(&self) -> u64 {
         self.began.load(Ordering::Acquire)
     }
 

@@ -2,7 +2,8 @@
 //! second level, where most of those end.
 //!
 //! A carried load becomes a task as soon as there is more to do, another waits for it, or its caller
-//! leaves. So a caller that is there and does not poll holds nobody up.
+//! leaves. So a caller that is there and does not poll holds nobody up. It is one of the runtime in which it began,
+//! whoever has it become one: theirs may end before it does.
 
 use std::future::poll_fn;
 use std::mem;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::flight::{Flight, HandOver};
-use crate::sync::{Mutex, Ordering, Task, fence, lock, runs_here, spawn};
+use crate::sync::{Mutex, Ordering, Runtime, Task, fence, lock, spawn};
 
 /// What its caller waits for.
 pub(super) enum Apart<T: Send + 'static> {
@@ -25,9 +26,13 @@ pub(super) struct Carried<T: Send + 'static> {
     load: Arc<Load<T>>,
 }
 
-/// Locked while it is polled, so who wants it only tries to lock it: what is polled may come back here, as a value
-/// that is decoded may ask the cache.
-struct Load<T>(Mutex<State<T>>);
+struct Load<T> {
+    /// Locked while it is polled, so who wants it only tries to lock it: what is polled may come back here, as a value
+    /// that is decoded may ask the cache.
+    state: Mutex<State<T>>,
+    /// Where it began, if that was in one.
+    runtime: Option<Runtime>,
+}
 
 enum State<T> {
     /// With its caller, who is woken when it goes.
@@ -49,8 +54,10 @@ impl<T: Send + 'static> Apart<T> {
         flight: Arc<Flight>,
         load: impl Future<Output = T> + Send + 'static,
     ) -> Self {
-        let here = State::Here(Box::pin(load), Waker::noop().clone());
-        let load = Arc::new(Load(Mutex::new(here)));
+        let load = Arc::new(Load {
+            state: Mutex::new(State::Here(Box::pin(load), Waker::noop().clone())),
+            runtime: Runtime::current(),
+        });
         let carried: Arc<dyn HandOver + Send + Sync> = Arc::clone(&load) as _;
         flight.carry(&carried);
         Self::Carried(Carried { flight, load })
@@ -68,7 +75,7 @@ impl<T: Send + 'static> Apart<T> {
 impl<T: Send + 'static> Carried<T> {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<T> {
         loop {
-            let mut state = lock(&self.load.0);
+            let mut state = lock(&self.load.state);
             match mem::replace(&mut *state, State::Over) {
                 State::Here(mut load, mut caller) => {
                     if let Poll::Ready(output) = load.as_mut().poll(cx) {
@@ -92,13 +99,17 @@ impl<T: Send + 'static> Carried<T> {
             if !self.flight.is_wanted() {
                 return Poll::Pending;
             }
-            lock(&self.load.0).hand_over();
+            let spawn = |load| match &self.load.runtime {
+                Some(runtime) => runtime.spawn(load),
+                None => spawn(load),
+            };
+            lock(&self.load.state).hand_over(spawn);
         }
     }
 }
 
 impl<T: Send + 'static> State<T> {
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, spawn: impl FnOnce(Boxed<T>) -> Task<T>) {
         match mem::replace(self, Self::Over) {
             Self::Here(load, caller) => {
                 *self = Self::Task(spawn(load));
@@ -112,21 +123,21 @@ impl<T: Send + 'static> State<T> {
 impl<T: Send + 'static> HandOver for Load<T> {
     fn hand_over(&self) {
         // Where it is locked it is being polled, and whoever does that looks afterwards.
-        if let Ok(mut state) = self.0.try_lock()
-            && runs_here()
+        if let Some(runtime) = &self.runtime
+            && let Ok(mut state) = self.state.try_lock()
         {
-            state.hand_over();
+            state.hand_over(|load| runtime.spawn(load));
         }
     }
 }
 
 impl<T: Send + 'static> Drop for Carried<T> {
     fn drop(&mut self) {
-        let state = mem::replace(&mut *lock(&self.load.0), State::Over);
+        let state = mem::replace(&mut *lock(&self.load.state), State::Over);
         if let State::Here(load, _) = state
-            && runs_here()
+            && let Some(runtime) = &self.load.runtime
         {
-            drop(spawn(load));
+            drop(runtime.spawn(load));
         }
     }
 }

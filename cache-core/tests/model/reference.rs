@@ -141,6 +141,7 @@ struct Reader {
     key: usize,
     inside: Option<usize>,
     arrival: u64,
+    arrived: u64,
     reason: Reason,
     held: Option<Entry>,
     until: u64,
@@ -491,6 +492,7 @@ impl Model {
                 key,
                 inside,
                 arrival: self.number,
+                arrived: self.now,
                 reason,
                 held: held.clone(),
                 until: self.now + WAIT_LIMIT,
@@ -724,7 +726,7 @@ impl Model {
             if load.caller == Some(reader) {
                 self.conclude(reader, &load, landed.as_ref(), how);
             } else {
-                self.arrive(reader, load.start, landed.as_ref());
+                self.arrive(reader, &load, landed.as_ref());
             }
         }
     }
@@ -744,7 +746,7 @@ impl Model {
     }
 
     /// One who waited for the load of another.
-    fn arrive(&mut self, id: usize, start: u64, landed: Option<&Entry>) {
+    fn arrive(&mut self, id: usize, load: &Load, landed: Option<&Entry>) {
         let Some(reader) = self.readers.get_mut(&id) else {
             return;
         };
@@ -753,9 +755,12 @@ impl Model {
         };
         reader.waits = Waits::Woken;
         let reader = reader.clone();
+        let later = |entry: &Entry| entry.born_stale && reader.arrived > load.began;
         match landed {
             _ if !may_take => self.board(id),
-            Some(entry) if start >= reader.arrival => self.take(id, entry, reader.reason, true),
+            Some(entry) if load.start >= reader.arrival && !later(entry) => {
+                self.take(id, entry, reader.reason, true);
+            }
             Some(entry) => match self.judge(entry) {
                 Verdict::Fresh { .. } => self.take(id, entry, reader.reason, true),
                 Verdict::Stale { servable: true, .. } if reader.inside.is_none() => {

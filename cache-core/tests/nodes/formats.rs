@@ -1,6 +1,6 @@
 //! How values are written for other nodes: bytes as they are, and what serde writes in the format that the cache is told.
 
-use cache_core::{Cache, CacheWeight};
+use cache_core::{Cache, CacheWeight, RemoteCodec};
 
 use crate::cluster::Cluster;
 
@@ -61,12 +61,39 @@ async fn numbers_in_a_vec_are_read_as_they_were_written() {
     assert_eq!(there_and_back(&cluster, &numbers).await.0, Some(numbers));
 }
 
+/// A price, which the release before took below zero.
+#[derive(Clone, Debug, PartialEq)]
+struct Price(i8);
+
+impl CacheWeight for Price {
+    fn remote_codec() -> Option<RemoteCodec<Self>> {
+        let write = |price: &Self, to: &mut Vec<u8>| {
+            to.extend(price.0.to_le_bytes());
+            true
+        };
+        Some(RemoteCodec::new(write, |from| {
+            let price = i8::from_le_bytes(from.try_into().unwrap());
+            assert!(price >= 0, "no price");
+            Some(Self(price))
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_its_type_takes_for_impossible_is_unreadable() {
+    let cluster = Cluster::new(2).await;
+    assert_eq!(there_and_back(&cluster, &Price(7)).await.0, Some(Price(7)));
+    let cluster = Cluster::new(2).await;
+    assert_eq!(there_and_back(&cluster, &Price(-7)).await.0, None);
+    assert_eq!(cluster[1].stats().remote.unwrap().unreadable, 1);
+}
+
 #[cfg(feature = "json")]
 mod json {
     use std::cell::Cell;
     use std::collections::HashMap;
 
-    use cache_core::{RemoteCodec, RemoteFormat};
+    use cache_core::RemoteFormat;
     use serde::{Deserialize, Serialize};
 
     use super::*;

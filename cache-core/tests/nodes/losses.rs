@@ -126,6 +126,19 @@ async fn a_log_that_was_begun_anew_is_not_the_old_one() {
     assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
 }
 
+/// It may have stood still meanwhile, and the server have become another, under which the place was emptied.
+#[tokio::test]
+async fn a_node_that_is_not_current_looks_into_no_place() {
+    let cluster = Cluster::new(2).await;
+    let source = Source::new(1);
+    assert_eq!(source.fetch(&cluster[0], "a", ["rows"]).await, 1);
+    cluster.shared(0).await;
+    source.set(2);
+    // Nothing has been asked since.
+    cluster.clock.advance(6 * SECOND);
+    assert_eq!(source.fetch(&cluster[1], "a", ["rows"]).await, 2);
+}
+
 /// An address behind which one server or the other answers.
 #[derive(Clone, Debug)]
 struct Either(Arc<AtomicUsize>, [Memory; 2]);

@@ -10,8 +10,8 @@ use cache_core::{
 };
 
 use super::support::{
-    Loaded, ask, begin_load, cache, call, call_key, err, gate, never, ok, options, reason, secs,
-    settle, value_of,
+    Gate, Loaded, ask, begin_load, cache, call, call_key, err, gate, never, ok, options, reason,
+    secs, settle, value_of,
 };
 
 static OUTER: Function = Function::new("tests::outer", "");
@@ -552,4 +552,39 @@ async fn rule_2_tags_flow_by_name_between_two_caches() {
     near.invalidate_cache("shared").await.unwrap();
     assert_eq!(near.explain(outer_key()).reason, Reason::Tag);
     clock.advance(secs(1));
+}
+
+/// It had the window of its error when it was made, and has it no more when somebody comes who joins.
+#[tokio::test]
+async fn life_what_was_made_of_a_stale_value_is_for_nobody_who_comes_after_its_window() {
+    let (cache, clock) = cache();
+    let life = || Life::from("1h").stale_if_error("1s");
+    cache
+        .fetch("row", life(), ["rows"], ok(1_u64))
+        .await
+        .unwrap();
+    cache.revalidate_tag("rows").await.unwrap();
+    let page = |gate: Option<Gate>| {
+        let inner = cache.clone();
+        let load = move || async move {
+            let row = inner
+                .fetch("row", life(), ["rows"], err::<u64>("gone"))
+                .await;
+            if let Some(gate) = gate {
+                gate.pass().await;
+            }
+            row
+        };
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.fetch("page", "1h", ["pages"], load).await })
+    };
+    let (gate, mut keeper) = gate();
+    let first = page(Some(gate));
+    keeper.reached().await;
+    clock.advance(secs(2));
+    let later = page(None);
+    settle().await;
+    keeper.open();
+    assert_eq!(first.await.unwrap(), Ok(1));
+    assert_eq!(later.await.unwrap(), Err("gone"));
 }

@@ -71,9 +71,9 @@ impl RemoteValue for StoredResponse {
         if let Some(policy) = policy {
             policy.write(to);
         }
-        put_head(self.status, &self.headers, |_| true, to);
+        let written = put_head(self.status, &self.headers, |_| true, to);
         to.put_slice(&self.body);
-        true
+        written
     }
 
     fn read(_: RemoteFormat, mut from: &[u8]) -> Option<Self> {

@@ -112,9 +112,9 @@ impl Stored {
         let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
         // What each reuse says anew.
         let wanted = |name: &HeaderName| ![AGE, CACHE_STATUS].contains(name);
-        put_head(head.parts.status, &head.parts.headers, wanted, to);
+        let written = put_head(head.parts.status, &head.parts.headers, wanted, to);
         to.put_slice(&self.body);
-        true
+        written
     }
 
     fn read(mut from: &[u8], filled_at: Timestamp) -> Option<Self> {
@@ -303,6 +303,54 @@ mod tests {
         assert!(Kept::read(&longer, now).is_none());
         let other = [&[VERSION + 1], &bytes[1..]].concat();
         assert!(Kept::read(&other, now).is_none());
+    }
+
+    /// One without a body and with so many fields, which is so old.
+    fn plain(fields: usize, initial_age: Duration) -> Kept {
+        let mut headers = HeaderMap::new();
+        for _ in 0..fields {
+            headers.append("a", HeaderValue::from_static(""));
+        }
+        let terms = Terms {
+            shared: true,
+            ..Terms::default()
+        };
+        Kept::Response(Stored::new(
+            StatusCode::OK,
+            &headers,
+            Bytes::new(),
+            (Clock::manual().now(), initial_age),
+            None,
+            (terms, Declared::default()),
+        ))
+    }
+
+    #[test]
+    fn an_age_that_nothing_has_is_read_without_harm() {
+        let clock = Clock::manual();
+        let bytes = written(&plain(1, Duration::MAX), clock.now());
+        let Some(Kept::Response(read)) = Kept::read(&bytes, clock.now()) else {
+            panic!("it is a response");
+        };
+        clock.advance(FILLED_AT);
+        assert_eq!(read.age(clock.now()), Duration::MAX);
+    }
+
+    #[test]
+    fn more_fields_than_a_head_may_have_are_neither_written_nor_read() {
+        let now = Clock::manual().now();
+        let fields = 9_999;
+        let mut bytes = written(&plain(fields, Duration::ZERO), now);
+        assert!(Kept::read(&bytes, now).is_some());
+        // As another program may have put it there.
+        let field = bytes.split_off(bytes.len() - 10);
+        let count = u32::try_from(fields).unwrap().to_be_bytes();
+        let at = bytes.windows(4).rposition(|four| four == count).unwrap();
+        let many = 30_000_u32;
+        bytes[at..at + 4].copy_from_slice(&many.to_be_bytes());
+        bytes.extend(field.repeat(many as usize - fields + 1));
+        assert!(Kept::read(&bytes, now).is_none());
+        assert!(!plain(fields + 2, Duration::ZERO).write(now, &mut Vec::new()));
     }
 
     #[test]
