@@ -13,7 +13,7 @@ mod outbox;
 mod place;
 mod share;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,8 +104,6 @@ struct Known {
     session: Option<Arc<dyn Session>>,
     /// Of the server that it last had a session with.
     epoch: Option<Arc<str>>,
-    /// Those before, the last of them.
-    past: VecDeque<Arc<str>>,
     /// The last record before which everything has been applied.
     at: Option<Position>,
     /// Records after that one which were applied, and not yet shown to follow it without a gap.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Node;
 use super::learn::{Asked, Learned};
 use super::outbox::Sending;
-use crate::clock::{Clock, nanos};
+use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::load::within;
 use crate::remote::{Bookmark, Position, RemoteError, Session};
@@ -49,12 +49,6 @@ impl Node {
     fn tick(&self) -> Duration {
         let tick = self.settings.bound / 5;
         tick.mul_f64(0.75 + 0.25 * fastrand::f64()).max(FIRST_PAUSE)
-    }
-
-    /// For how long what was acknowledged is remembered: others hear of it, and of a new server, within
-    /// a few of their ticks.
-    pub(super) fn remembered(&self) -> u64 {
-        nanos(4 * self.settings.bound)
     }
 
     async fn pause(&self, clock: &Clock, pause: &mut Duration) {
@@ -254,7 +248,7 @@ async fn send(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
                 if let Some(engine) = engine.upgrade() {
                     engine.learn(node, &asked, appended.since);
                 }
-                node.acknowledged(&asked.session, batch, appended.at, clock.now().0);
+                node.acknowledged(&asked.session, batch, appended.at);
                 pause = FIRST_PAUSE;
             }
             Err(error) => {
@@ -269,12 +263,11 @@ async fn send(engine: &Weak<Engine>, node: &Node, clock: &Clock) {
 impl Node {
     /// Notes what a session's server acknowledged. What one did that is not in charge any more is sent to the
     /// one that is.
-    fn acknowledged(&self, session: &Arc<dyn Session>, batch: Sending<'_>, at: Position, now: u64) {
+    fn acknowledged(&self, session: &Arc<dyn Session>, batch: Sending<'_>, at: Position) {
         let known = lock(&self.known);
         if known.epoch.as_ref() == Some(session.epoch()) {
-            let forgotten = now.saturating_sub(self.remembered());
             let epoch = Arc::clone(session.epoch());
-            batch.acknowledge(Bookmark { epoch, at }, now, forgotten);
+            batch.acknowledge(Bookmark { epoch, at });
         } else {
             drop(batch);
         }

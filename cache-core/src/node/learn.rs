@@ -15,9 +15,6 @@ use crate::remote::{Bookmark, Logged, Position, Session, Since};
 use crate::sync::lock;
 use crate::tag::TagName;
 
-/// So many former servers are known again.
-const MOST_PAST: usize = 64;
-
 /// A question to the log, as it was asked.
 #[derive(Clone)]
 pub(crate) struct Asked {
@@ -78,25 +75,16 @@ impl Engine {
         let before = known.epoch.replace(Arc::clone(session.epoch()));
         known.at = None;
         self.forget(&mut known);
-        if let Some(before) = before {
+        if before.is_some() {
             node.counters.epochs.count();
             #[cfg(feature = "tracing")]
             tracing::warn!(
                 epoch = &**session.epoch(),
                 "the remote is another server than before: the cache begins anew"
             );
-            // The old one may have lost what it acknowledged before others heard of it.
-            let lately = self.clock.now().0.saturating_sub(node.remembered());
-            node.outbox.send_again(lately);
-            // One that was out of reach and did not stop is the same as ever, and holds what others than it were
-            // told to drop.
-            if known.past.contains(session.epoch()) {
-                node.outbox.add(Kind::Hard, &[TagName::all()]);
-            }
-            if known.past.len() == MOST_PAST {
-                known.past.pop_front();
-            }
-            known.past.push_back(before);
+            // It may have heard nothing of what the former one acknowledged, to this node or to others. And one that
+            // was in charge before, was out of reach and did not stop is the same as ever, with all that it held.
+            node.outbox.add(Kind::Hard, &[TagName::all()]);
         }
     }
 

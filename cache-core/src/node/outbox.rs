@@ -1,5 +1,4 @@
-//! Invalidations that the server has not acknowledged: merged, so that any number of them is bounded,
-//! and remembered a while after, for a server that forgets what it acknowledged.
+//! Invalidations that the server has not acknowledged: merged, so that any number of them is bounded.
 //!
 //! What is in here the second level may still hold unharmed. So a read of it is refused for a tag or key
 //! that is in here, or was when the read began, or was in between.
@@ -92,8 +91,6 @@ struct Held {
     acknowledged: VecDeque<(u64, Batch)>,
     /// After how many acknowledgements the reads began that run.
     reads: BTreeMap<u64, usize>,
-    /// What was acknowledged lately, and when.
-    recent: VecDeque<(u64, Batch)>,
 }
 
 /// Remembers a batch; past the most that are remembered apart, the oldest counts as the one after it.
@@ -165,16 +162,6 @@ impl Outbox {
         Some(Sending(self))
     }
 
-    /// Puts what was acknowledged since then back in front: the server that did so is not there any more.
-    pub(crate) fn send_again(&self, since: u64) {
-        let mut held = lock(&self.held);
-        for (at, batch) in std::mem::take(&mut held.recent) {
-            if at >= since {
-                held.waiting.merge(batch);
-            }
-        }
-    }
-
     /// Begins a read of the second level.
     pub(crate) fn begin_read(&self) -> LevelRead<'_> {
         let mut held = lock(&self.held);
@@ -216,21 +203,16 @@ impl Sending<'_> {
         lock(&self.0.held).sending.record(origin)
     }
 
-    /// Notes, at `now`, that it is acknowledged. That clears it alone: what was added since waits. What was
-    /// acknowledged before `forgotten` is remembered no longer.
-    pub(crate) fn acknowledge(self, at: Bookmark, now: u64, forgotten: u64) {
+    /// Notes that it is acknowledged. That clears it alone: what was added since waits.
+    pub(crate) fn acknowledge(self, at: Bookmark) {
         let mut held = lock(&self.0.held);
         let batch = std::mem::take(&mut held.sending);
         let last = batch.last;
         held.acknowledgements += 1;
         if !held.reads.is_empty() {
             let number = held.acknowledgements;
-            remember(&mut held.acknowledged, (number, batch.clone()));
+            remember(&mut held.acknowledged, (number, batch));
         }
-        while held.recent.front().is_some_and(|(at, _)| *at < forgotten) {
-            held.recent.pop_front();
-        }
-        remember(&mut held.recent, (now, batch));
         drop(held);
         self.0.delivered.send_replace((last, Some(at)));
     }

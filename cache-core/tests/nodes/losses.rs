@@ -193,3 +193,38 @@ async fn a_server_that_comes_back_serves_nothing_of_before() {
     connected().await;
     assert_eq!(source.fetch(&other, "a", ["rows"]).await, 2);
 }
+/// Nor to who began while another was in charge, and so does not know it for one of before.
+#[tokio::test]
+async fn a_server_that_comes_back_serves_nothing_of_before_to_who_never_met_it() {
+    let clock = Clock::manual();
+    let server = || Memory::with_clock(clock.clone());
+    let either = Either(Arc::default(), [server(), server()]);
+    let node = || {
+        let builder = Cache::builder().clock(clock.clone()).version("test");
+        builder.remote(either.clone()).build()
+    };
+    let passes = async || {
+        for _ in 0..300 {
+            clock.advance(SECOND / 10);
+            settle().await;
+        }
+    };
+    let source = Source::new(1);
+    let before = node();
+    before.connected().await;
+    assert_eq!(source.fetch(&before, "a", ["rows"]).await, 1);
+    settle().await;
+    before.shutdown().await.unwrap();
+    drop(before);
+    either.is_now(1);
+    let since = node();
+    since.connected().await;
+    source.set(2);
+    let invalidated = since.invalidate_cache("rows").await.unwrap();
+    assert_eq!(invalidated.delivery, Delivery::Everywhere);
+    passes().await;
+    either.is_now(0);
+    passes().await;
+    assert!(since.stats().remote.unwrap().connected);
+    assert_eq!(source.fetch(&since, "a", ["rows"]).await, 2);
+}
