@@ -44,7 +44,25 @@ fn build(builder: CacheBuilder) -> Cache {
     thread::scope(|scope| scope.spawn(build).join().unwrap())
 }
 
-/// For answers of the server.
+/// Until the server has had nothing to do for a while.
 async fn pause() {
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let commands = || SERVER.with(|server| server.get().map(commands));
+    let mut before = commands();
+    loop {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = commands();
+        // The question is one.
+        if now == before.map(|before| before + 1) {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// How many the server has carried out.
+fn commands(server: &support::Server) -> u64 {
+    let stats = server.command(&["INFO", "stats"]);
+    let mut lines = stats.lines();
+    let count = lines.find_map(|line| line.strip_prefix("total_commands_processed:"));
+    count.unwrap().parse().unwrap()
 }
