@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cache_core::Span;
 use cache_core::remote::{Remote, Reply, Session};
+use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::connect::connect;
@@ -81,7 +82,8 @@ fn info(address: &str) -> Result<ConnectionInfo, RedisError> {
         let instead = "whoever answers would be trusted by `#insecure`: give the server's authority to `Redis::tls_ca`";
         return Err(wrong(instead.into()));
     }
-    Ok(info)
+    // One connection is for all: what is asked while an answer is awaited would wait for that.
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
 fn infos(

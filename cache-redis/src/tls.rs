@@ -109,6 +109,7 @@ impl Tls {
         let connector = TlsConnector::from(Arc::new(self.config()?));
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
         connector.connect(name, stream).await
     }
 }
