@@ -141,19 +141,46 @@ async fn a_node_that_is_not_current_looks_into_no_place() {
 
 /// An address behind which one server or the other answers.
 #[derive(Clone, Debug)]
-struct Either(Arc<AtomicUsize>, [Memory; 2]);
+struct Either {
+    clock: Clock,
+    servers: [Memory; 2],
+    now: Arc<AtomicUsize>,
+}
 
 impl Either {
+    fn new() -> Self {
+        let clock = Clock::manual();
+        let server = || Memory::with_clock(clock.clone());
+        Self {
+            servers: [server(), server()],
+            now: Arc::default(),
+            clock,
+        }
+    }
+
+    fn node(&self) -> Cache {
+        let builder = Cache::builder().clock(self.clock.clone()).version("test");
+        builder.remote(self.clone()).build()
+    }
+
     fn is_now(&self, which: usize) {
-        self.1[which].set_reachable(true);
-        self.0.store(which, Ordering::SeqCst);
-        self.1[1 - which].set_reachable(false);
+        self.servers[which].set_reachable(true);
+        self.now.store(which, Ordering::SeqCst);
+        self.servers[1 - which].set_reachable(false);
+    }
+
+    /// Long enough for all to come over.
+    async fn half_a_minute_passes(&self) {
+        for _ in 0..300 {
+            self.clock.advance(SECOND / 10);
+            settle().await;
+        }
     }
 }
 
 impl Remote for Either {
     fn connect<'a>(&'a self, namespace: &'a str) -> Reply<'a, Arc<dyn Session>> {
-        self.1[self.0.load(Ordering::SeqCst)].connect(namespace)
+        self.servers[self.now.load(Ordering::SeqCst)].connect(namespace)
     }
 }
 
@@ -161,70 +188,45 @@ impl Remote for Either {
 /// acknowledged since.
 #[tokio::test]
 async fn a_server_that_comes_back_serves_nothing_of_before() {
-    let clock = Clock::manual();
-    let server = || Memory::with_clock(clock.clone());
-    let either = Either(Arc::default(), [server(), server()]);
-    let node = || {
-        let builder = Cache::builder().clock(clock.clone()).version("test");
-        builder.remote(either.clone()).build()
-    };
-    let (one, other) = (node(), node());
-    let connected = async || {
-        for _ in 0..300 {
-            clock.advance(SECOND / 10);
-            settle().await;
-        }
-        assert!(one.stats().remote.unwrap().connected);
-        assert!(other.stats().remote.unwrap().connected);
-    };
-    connected().await;
-    let source = Source::new(1);
+    let (either, source) = (Either::new(), Source::new(1));
+    let (one, other) = (either.node(), either.node());
+    one.connected().await;
+    other.connected().await;
     assert_eq!(source.fetch(&one, "a", ["rows"]).await, 1);
     settle().await;
     assert_eq!(source.fetch(&other, "a", ["rows"]).await, 1);
     assert_eq!(source.loads(), 1);
     either.is_now(1);
-    connected().await;
+    either.half_a_minute_passes().await;
     source.set(2);
     let invalidated = one.invalidate_cache("rows").await.unwrap();
     assert_eq!(invalidated.delivery, Delivery::Everywhere);
-    connected().await;
+    either.half_a_minute_passes().await;
     either.is_now(0);
-    connected().await;
+    either.half_a_minute_passes().await;
+    assert!(other.stats().remote.unwrap().connected);
     assert_eq!(source.fetch(&other, "a", ["rows"]).await, 2);
 }
+
 /// Nor to who began while another was in charge, and so does not know it for one of before.
 #[tokio::test]
 async fn a_server_that_comes_back_serves_nothing_of_before_to_who_never_met_it() {
-    let clock = Clock::manual();
-    let server = || Memory::with_clock(clock.clone());
-    let either = Either(Arc::default(), [server(), server()]);
-    let node = || {
-        let builder = Cache::builder().clock(clock.clone()).version("test");
-        builder.remote(either.clone()).build()
-    };
-    let passes = async || {
-        for _ in 0..300 {
-            clock.advance(SECOND / 10);
-            settle().await;
-        }
-    };
-    let source = Source::new(1);
-    let before = node();
+    let (either, source) = (Either::new(), Source::new(1));
+    let before = either.node();
     before.connected().await;
     assert_eq!(source.fetch(&before, "a", ["rows"]).await, 1);
     settle().await;
     before.shutdown().await.unwrap();
     drop(before);
     either.is_now(1);
-    let since = node();
+    let since = either.node();
     since.connected().await;
     source.set(2);
     let invalidated = since.invalidate_cache("rows").await.unwrap();
     assert_eq!(invalidated.delivery, Delivery::Everywhere);
-    passes().await;
+    either.half_a_minute_passes().await;
     either.is_now(0);
-    passes().await;
+    either.half_a_minute_passes().await;
     assert!(since.stats().remote.unwrap().connected);
     assert_eq!(source.fetch(&since, "a", ["rows"]).await, 2);
 }
