@@ -351,9 +351,9 @@ fn a1_and_rule_1_no_reader_on_any_thread_sees_what_was_invalidated_before_its_re
         while version < 3_000 || cache.stats().misses == 0 {
             version += 1;
             row.store(version, SeqCst);
-            drop(cache.invalidate_cache(if version % 2 == 0 { "t" } else { "u" }));
+            drop(cache.invalidate_cache(if version.is_multiple_of(2) { "t" } else { "u" }));
             told.store(version, SeqCst);
-            if version % 8 == 0 {
+            if version.is_multiple_of(8) {
                 tokio::task::yield_now().await;
             }
         }
