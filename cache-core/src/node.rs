@@ -337,7 +337,8 @@ impl Node {
     /// Whether it is to be said of these values that they stay here: once, and of so many alone.
     fn says(&self, why: Stays, name: &str) -> bool {
         let mut said = lock(&self.said);
-        said.len() < MOST_SAID && said.insert((why, name.to_owned()))
+        let so_far = said.iter().filter(|(reason, _)| *reason == why).count();
+        so_far < MOST_SAID && said.insert((why, name.to_owned()))
     }
 
     /// Counts a value of so many bytes that is larger than the second level takes, and says whose it is.

@@ -182,12 +182,12 @@ pub(crate) fn warn_too_large(name: &str, bytes: usize, most: usize) {
         name,
         bytes,
         most,
-        "its value stays in this process, as it is larger than the remote may hold: raise `max_remote_bytes`"
+        "its value stays in this process, as it is larger than the remote may hold (compressed or not): raise `max_remote_bytes`"
     );
     #[cfg(not(feature = "tracing"))]
     eprintln!(
-        "revalidate: a value of `{name}` stays in this process, as its {bytes} bytes are more than the {most} that \
-         the remote may hold: raise `max_remote_bytes`"
+        "revalidate: a value of `{name}` stays in this process, as its {bytes} bytes are more, compressed or not, than the {most} \
+         that the remote may hold: raise `max_remote_bytes`"
     );
 }
 

@@ -208,7 +208,8 @@ pub struct RemoteStats {
     pub misses: u64,
     /// Of those, how often it had something that an invalidation of this node might be about to drop.
     pub refused: u64,
-    /// Entries that could not be read: of another format, damaged, or of another type.
+    /// Entries that could not be read: of another format, damaged, of another type, or (Cluster) stored by a server
+    /// that no longer has their slot.
     pub unreadable: u64,
     /// Values stored in the second level.
     pub shared: u64,

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{Error, PemObject};
@@ -21,8 +21,9 @@ use crate::error::RedisError;
 /// Whom this process trusts, and what it shows.
 #[derive(Clone, Default)]
 pub(crate) struct Tls {
-    /// None: those of the system.
+    /// None: those of the system, as they were when they were first needed.
     authorities: Option<Arc<RootCertStore>>,
+    of_the_system: Arc<OnceLock<Arc<RootCertStore>>>,
     /// A certificate with those between it and its authority, and its key.
     shown: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
 }
@@ -88,11 +89,19 @@ impl Tls {
         Ok(())
     }
 
-    fn config(&self) -> io::Result<ClientConfig> {
-        let authorities = match &self.authorities {
-            Some(authorities) => Arc::clone(authorities),
-            None => of_the_system()?,
-        };
+    /// The system's are files, of which a runtime's thread does not wait.
+    async fn authorities(&self) -> io::Result<Arc<RootCertStore>> {
+        let known = self.authorities.as_ref().or(self.of_the_system.get());
+        if let Some(known) = known {
+            return Ok(Arc::clone(known));
+        }
+        let found = tokio::task::spawn_blocking(of_the_system);
+        let found = found.await.map_err(io::Error::other)??;
+        Ok(Arc::clone(self.of_the_system.get_or_init(|| found)))
+    }
+
+    /// Anew each time, as an application may have installed a provider since.
+    fn config(&self, authorities: Arc<RootCertStore>) -> io::Result<ClientConfig> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
@@ -106,7 +115,8 @@ impl Tls {
     }
 
     pub(crate) async fn connect(&self, host: &str, port: u16) -> io::Result<TlsStream<TcpStream>> {
-        let connector = TlsConnector::from(Arc::new(self.config()?));
+        let config = self.config(self.authorities().await?)?;
+        let connector = TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;

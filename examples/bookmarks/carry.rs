@@ -10,7 +10,7 @@ use revalidate::{Cache, remote::Bookmark};
 
 /// Of this host and over TLS alone: browsers refuse the prefix otherwise.
 const COOKIE_IS: &str = "__Host-bookmark=";
-/// By then every node has heard of it, even where another server took over: four times the cache's `proof_bound`.
+/// By then every node has heard of it, or serves nothing that it cannot prove: four times the cache's `proof_bound`.
 const LASTING: Duration = Duration::from_secs(20);
 
 /// Who carries bookmarks: the node's cache, and a secret that is the same on every node.

@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 1 << 20;
 const MOST_APART: usize = 1024;
 
 /// Invalidations merged into one.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
     soft: BTreeSet<Arc<str>>,
     hard: BTreeSet<Arc<str>>,

@@ -16,7 +16,7 @@ pub struct Bookmark {
 impl Bookmark {
     /// The identity of the server that acknowledged it: its log is the one that the position is of.
     #[must_use]
-    pub const fn epoch(&self) -> &Arc<str> {
+    pub fn epoch(&self) -> &str {
         &self.epoch
     }
 

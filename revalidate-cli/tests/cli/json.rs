@@ -199,7 +199,7 @@ async fn what_nobody_understands_drops_everything() {
 #[tokio::test]
 async fn it_reads_on_where_it_was_and_tells_what_is_lost() {
     let mut server = Server::new();
-    let _node = node(&server).await;
+    let node = node(&server).await;
     let mut watching = Watching::new(&server, &["--json"]);
     let first = identity(&server);
     let tags = |watching: &mut Watching| parsed(&watching.shows())["hard"].take();
@@ -213,6 +213,8 @@ async fn it_reads_on_where_it_was_and_tells_what_is_lost() {
         assert_eq!(tags(&mut watching), expected);
     }
 
+    // It would invalidate everything on the new one.
+    drop(node);
     server.kill();
     server.start_again(Keeping::Nothing);
     let second = watching.begins_anew();
