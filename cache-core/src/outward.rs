@@ -186,8 +186,8 @@ pub(crate) fn warn_too_large(name: &str, bytes: usize, most: usize) {
     );
     #[cfg(not(feature = "tracing"))]
     eprintln!(
-        "revalidate: a value of `{name}` stays in this process, as its {bytes} bytes are more, compressed or not, than the {most} \
-         that the remote may hold: raise `max_remote_bytes`"
+        "revalidate: a value of `{name}` stays in this process, as its {bytes} bytes are more than the {most} that \
+         the remote may hold, compressed or not: raise `max_remote_bytes`"
     );
 }
 
