@@ -1,4 +1,6 @@
 //! The rules of the engine, of a cache that is a node: with a second level and a log nothing is otherwise.
+//! They are the same with every feature, and run once: without this one.
+#![cfg(not(feature = "tracing"))]
 
 use std::sync::LazyLock;
 use std::thread;

@@ -1,4 +1,6 @@
 //! The rules of the engine, of a cache that is a node on a real server: nothing is otherwise.
+//! They are the same with every feature, and run once: without this one.
+#![cfg(not(feature = "tls"))]
 
 use std::cell::OnceCell;
 use std::sync::LazyLock;
