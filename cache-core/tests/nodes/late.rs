@@ -1,4 +1,5 @@
-//! Answers of the server that come late prove what was so when they were asked for.
+//! What a node has is served for the bound from when its source was asked: not from when an answer came, nor from when
+//! something else was made of it.
 
 use std::time::Duration;
 
@@ -57,4 +58,29 @@ async fn the_bound_of_what_was_read_runs_from_the_question() {
     assert_eq!(served(BOUND / 2).await, 200);
     assert_ne!(served(BOUND * 9 / 10).await, 0);
     assert_eq!(served(BOUND + Duration::from_nanos(1)).await, 0);
+}
+
+/// Made while the node is cut off, of a value that was loaded half a bound before.
+#[tokio::test]
+async fn the_bound_of_what_is_made_runs_from_when_the_oldest_source_in_it_was_asked() {
+    let cluster = Cluster::with(1, |builder| builder.proof_bound(BOUND)).await;
+    let (node, source) = (&cluster[0], Source::new(1));
+    cluster.server.set_reachable(false);
+    cluster.pass(BOUND).await;
+    let asked = cluster.clock.now();
+    assert_eq!(source.fetch(node, "row", ["rows"]).await, 1);
+    cluster.clock.advance(BOUND / 2);
+    let pages: Vec<_> = (0..100).map(|n| format!("page:{n}")).collect();
+    for page in &pages {
+        let (around, within) = (node.clone(), source.clone());
+        let load = move || async move { Ok::<_, ()>(within.fetch(&around, "row", ["rows"]).await) };
+        let made = node.fetch(page.as_str(), "1h", ["pages"], load);
+        assert_eq!(made.await, Ok(1));
+    }
+    assert_eq!(source.loads(), 1, "it is served for half of the bound");
+    let past = asked.plus(BOUND + Duration::from_nanos(1));
+    cluster.clock.advance(past.since(cluster.clock.now()));
+    for page in &pages {
+        assert_eq!(node.get::<u64>(page.as_str()).await, None);
+    }
 }
