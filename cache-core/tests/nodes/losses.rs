@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cluster::{Cluster, settle};
 use crate::support::Source;
-use cache_core::remote::{Memory, Remote, Reply, Session};
+use bytes::Bytes;
+use cache_core::remote::{Memory, Remote, Reply, Session, Token};
 use cache_core::{Cache, Clock, Delivery, Life};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -229,4 +230,16 @@ async fn a_server_that_comes_back_serves_nothing_of_before_to_who_never_met_it()
     either.half_a_minute_passes().await;
     assert!(since.stats().remote.unwrap().connected);
     assert_eq!(source.fetch(&since, "a", ["rows"]).await, 2);
+}
+
+#[tokio::test]
+async fn what_is_stored_takes_no_place_that_another_holds() {
+    let session = Memory::new().connect("revalidate").await.unwrap();
+    let (place, entry) = (Bytes::from("place"), Bytes::from("entry"));
+    let (holder, other) = (Token::random(), Token::random());
+    let held = session.hold(place.clone(), holder, SECOND).await;
+    assert_eq!(held, Ok(true));
+    let store = |occupant| session.store(place.clone(), occupant, entry.clone(), SECOND);
+    assert_eq!(store(other).await, Ok(false));
+    assert_eq!(store(holder).await, Ok(true));
 }
